@@ -1,0 +1,5 @@
+//! A Prometheus exporter for Akamai.
+pub mod clock;
+pub mod ini;
+pub mod model;
+pub mod shutdown;

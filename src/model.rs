@@ -1,0 +1,181 @@
+//! Metrics without any wire format: what a source produces and every output renders.
+//!
+//! A [`Family`] is declared once, as a `static` in the file that owns it, with the text that becomes its
+//! HELP line. A [`Batch`] is what one poll of one target gave: label values and numbers, family by family.
+
+mod reason;
+
+use std::sync::Arc;
+
+pub use reason::{Reason, Scope};
+
+/// What kind of metric a family holds.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum MetricKind {
+    /// A value that goes up and down.
+    Gauge,
+    /// A value that only rises while the process lives.
+    Counter,
+    /// Counts in buckets.
+    Histogram,
+}
+
+impl MetricKind {
+    /// The word that the text format's TYPE line has for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Gauge => "gauge",
+            Self::Counter => "counter",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
+/// A metric's declaration: name, type, labels and HELP stand together.
+#[derive(Debug)]
+pub struct Family {
+    /// The full name.
+    pub name: &'static str,
+    /// The HELP text: one sentence or two, with the unit and Akamai's own field name.
+    pub help: &'static str,
+    /// Its type.
+    pub kind: MetricKind,
+    /// The names of its own labels, in the order in which a sample gives the values.
+    pub labels: &'static [&'static str],
+}
+
+/// What one request of a source asks for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Target {
+    /// How messages and pages call it.
+    pub name: String,
+    /// The labels that tell it from the source's other targets.
+    pub labels: Vec<(&'static str, LabelValue)>,
+}
+
+/// A label's value; shared, since most values stand in many samples.
+pub type LabelValue = Arc<str>;
+
+/// The samples of one family in a batch, label values in one flat list: no allocation per sample.
+#[derive(Clone, Debug)]
+pub struct Group {
+    family: &'static Family,
+    labels: Vec<LabelValue>,
+    values: Vec<f64>,
+}
+
+impl Group {
+    /// The family that these samples belong to.
+    #[must_use]
+    pub fn family(&self) -> &'static Family {
+        self.family
+    }
+
+    /// How many samples there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// Each sample's label values, in the family's order, and its number. An empty value means that the sample
+    /// does not have that label.
+    pub fn samples(&self) -> impl Iterator<Item = (&[LabelValue], f64)> {
+        // A family without labels still has one (empty) list of values a sample.
+        let width = self.family.labels.len();
+        self.values.iter().enumerate().map(move |(i, value)| (&self.labels[i * width..][..width], *value))
+    }
+}
+
+/// What one poll gave, whole.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    groups: Vec<Group>,
+}
+
+impl Batch {
+    /// Adds a sample. The number of label values is part of the type, and checked against the family.
+    ///
+    /// # Panics
+    ///
+    /// If the family declares another number of labels: a mistake in a source, found by its first test.
+    pub fn push<const N: usize>(&mut self, family: &'static Family, labels: [&LabelValue; N], value: f64) {
+        assert_eq!(N, family.labels.len(), "{} has the labels {:?}", family.name, family.labels);
+        let group = self.group(family);
+        group.labels.extend(labels.into_iter().map(Arc::clone));
+        group.values.push(value);
+    }
+
+    /// The groups, in the order of their first sample.
+    #[must_use]
+    pub fn groups(&self) -> &[Group] {
+        &self.groups
+    }
+
+    /// How many samples there are in all.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.groups.iter().map(Group::len).sum()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.groups.is_empty()
+    }
+
+    /// Gives back what growing left over: a batch lives for minutes.
+    #[must_use]
+    pub fn shrunk(mut self) -> Self {
+        for group in &mut self.groups {
+            group.labels.shrink_to_fit();
+            group.values.shrink_to_fit();
+        }
+        self.groups.shrink_to_fit();
+        self
+    }
+
+    fn group(&mut self, family: &'static Family) -> &mut Group {
+        let found = self.groups.iter().position(|group| std::ptr::eq(group.family, family));
+        let index = found.unwrap_or_else(|| {
+            self.groups.push(Group { family, labels: Vec::new(), values: Vec::new() });
+            self.groups.len() - 1
+        });
+        &mut self.groups[index]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static HITS: Family =
+        Family { name: "hits", help: "Hits.", kind: MetricKind::Gauge, labels: &["status", "tier"] };
+    static UP: Family = Family { name: "up", help: "Up.", kind: MetricKind::Gauge, labels: &[] };
+
+    #[test]
+    fn samples_come_back_with_their_labels() {
+        let (ok, gone, edge) = ("200".into(), "410".into(), "edge".into());
+        let mut batch = Batch::default();
+        batch.push(&HITS, [&ok, &edge], 7.0);
+        batch.push(&UP, [], 1.0);
+        batch.push(&HITS, [&gone, &edge], 2.0);
+        let hits: Vec<_> =
+            batch.groups()[0].samples().map(|(labels, value)| (labels[0].to_string(), value)).collect();
+        assert_eq!(hits, [("200".to_owned(), 7.0), ("410".to_owned(), 2.0)]);
+        assert_eq!(batch.groups()[1].samples().count(), 1);
+        assert_eq!(batch.len(), 3);
+    }
+
+    #[test]
+    #[should_panic(expected = "has the labels")]
+    fn a_sample_with_too_few_labels_is_a_bug() {
+        Batch::default().push(&HITS, [&"200".into()], 1.0);
+    }
+}
