@@ -3,3 +3,4 @@ pub mod clock;
 pub mod ini;
 pub mod model;
 pub mod shutdown;
+pub mod telemetry;

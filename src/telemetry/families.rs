@@ -1,0 +1,137 @@
+//! The declarations of the metrics that are counted as things happen, and of the process's own.
+
+use crate::model::{Family, MetricKind};
+
+const fn family(
+    kind: MetricKind,
+    name: &'static str,
+    help: &'static str,
+    labels: &'static [&'static str],
+) -> Family {
+    Family { name, help, kind, labels }
+}
+
+use MetricKind::{Counter, Gauge, Histogram};
+
+/// Version and commit.
+pub static BUILD_INFO: Family = family(
+    Gauge,
+    "akamai_exporter_build_info",
+    "Always 1; version and commit of the exporter.",
+    &["version", "revision"],
+);
+
+/// Polls by outcome.
+pub static POLLS: Family = family(
+    Counter,
+    "akamai_exporter_polls_total",
+    "Polls of a source's targets by outcome (success, failure) and, for a failure, reason.",
+    &["account", "source", "outcome", "reason"],
+);
+
+/// How long polls take.
+pub static POLL_DURATION: Family = family(
+    Histogram,
+    "akamai_exporter_poll_duration_seconds",
+    "How long a poll of one target took, from signing to parsing; waiting for the budget is not part of it.",
+    &["account", "source"],
+);
+
+/// Requests to Akamai.
+pub static API_REQUESTS: Family = family(
+    Counter,
+    "akamai_exporter_api_requests_total",
+    "Requests to Akamai by API and HTTP status; code is none where no whole answer came.",
+    &["account", "api", "code"],
+);
+
+/// The limit of an API.
+pub static API_LIMIT: Family = family(
+    Gauge,
+    "akamai_exporter_api_limit_requests",
+    "Requests a minute that the API allows, as documented and then as its answers say.",
+    &["account", "api"],
+);
+
+/// What is left of it.
+pub static API_REMAINING: Family = family(
+    Gauge,
+    "akamai_exporter_api_remaining_requests",
+    "Requests that the API's last answer said are left; others may share them.",
+    &["account", "api"],
+);
+
+/// The part of it that is ours.
+pub static API_BUDGET: Family = family(
+    Gauge,
+    "akamai_exporter_api_budget_requests",
+    "Requests a minute that the exporter allows itself: the limit times rate_limit_share.",
+    &["account", "api"],
+);
+
+/// The clock's error.
+pub static CLOCK_SKEW: Family = family(
+    Gauge,
+    "akamai_exporter_clock_skew_seconds",
+    "How far this machine's clock is ahead of the Date of Akamai's last answer; Akamai refuses beyond 30 s.",
+    &["account"],
+);
+
+/// Requests to this process.
+pub static HTTP_REQUESTS: Family = family(
+    Counter,
+    "akamai_exporter_http_requests_total",
+    "Requests that the exporter answered, by path and HTTP status.",
+    &["handler", "code"],
+);
+
+/// Processor time.
+pub static PROCESS_CPU: Family =
+    family(Counter, "process_cpu_seconds_total", "Total user and system CPU time spent in seconds.", &[]);
+
+/// Open files.
+pub static PROCESS_FDS: Family = family(Gauge, "process_open_fds", "Number of open file descriptors.", &[]);
+
+/// Files that may be open.
+pub static PROCESS_MAX_FDS: Family =
+    family(Gauge, "process_max_fds", "Maximum number of open file descriptors.", &[]);
+
+/// Memory in use.
+pub static PROCESS_RESIDENT: Family =
+    family(Gauge, "process_resident_memory_bytes", "Resident memory size in bytes.", &[]);
+
+/// Memory reserved.
+pub static PROCESS_VIRTUAL: Family =
+    family(Gauge, "process_virtual_memory_bytes", "Virtual memory size in bytes.", &[]);
+
+/// When the process began.
+pub static PROCESS_START: Family = family(
+    Gauge,
+    "process_start_time_seconds",
+    "Start time of the process since unix epoch in seconds.",
+    &[],
+);
+
+/// Threads.
+pub static PROCESS_THREADS: Family =
+    family(Gauge, "process_threads", "Number of OS threads in the process.", &[]);
+
+/// All of them.
+pub static ALL: [&Family; 16] = [
+    &BUILD_INFO,
+    &POLLS,
+    &POLL_DURATION,
+    &API_REQUESTS,
+    &API_LIMIT,
+    &API_REMAINING,
+    &API_BUDGET,
+    &CLOCK_SKEW,
+    &HTTP_REQUESTS,
+    &PROCESS_CPU,
+    &PROCESS_FDS,
+    &PROCESS_MAX_FDS,
+    &PROCESS_RESIDENT,
+    &PROCESS_VIRTUAL,
+    &PROCESS_START,
+    &PROCESS_THREADS,
+];
