@@ -3,4 +3,5 @@ pub mod clock;
 pub mod ini;
 pub mod model;
 pub mod shutdown;
+pub mod snapshot;
 pub mod telemetry;

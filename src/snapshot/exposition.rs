@@ -1,0 +1,135 @@
+//! A snapshot as the bytes that a scrape gets: encoded once per change, plain and gzip, then only handed out.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use super::gzip::Prefix;
+use super::health::{OF_SOURCE, TARGET_UP, UP};
+use super::{Snapshot, SourceState, text};
+use crate::model::{Family, Group};
+
+/// The media type of the text format.
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// A snapshot's data, encoded.
+#[derive(Clone, Debug)]
+pub struct Exposition {
+    text: Bytes,
+    gzip: Prefix,
+}
+
+impl Exposition {
+    /// Encodes `snapshot`; `expected` is about how long the text will be, such as the last one was.
+    #[must_use]
+    pub fn of(snapshot: &Snapshot, expected: usize) -> Self {
+        let mut text = String::with_capacity(expected + expected / 16 + 4096);
+        data(&mut text, snapshot);
+        health(&mut text, snapshot);
+        text.shrink_to_fit();
+        let gzip = Prefix::of(text.as_bytes());
+        Self { text: text.into(), gzip }
+    }
+
+    /// The plain text in two parts, the second being `tail`.
+    #[must_use]
+    pub fn plain(&self, tail: Vec<u8>) -> [Bytes; 2] {
+        [self.text.clone(), tail.into()]
+    }
+
+    /// One gzip stream in two parts, with `tail` as the end of the text.
+    #[must_use]
+    pub fn gzip(&self, tail: &[u8]) -> [Bytes; 2] {
+        [self.gzip.bytes(), self.gzip.finish(tail)]
+    }
+
+    /// How long the text is.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.text.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.text.is_empty()
+    }
+}
+
+/// The sources' own families, each in one run however many sources have it, as the format demands.
+fn data(text: &mut String, snapshot: &Snapshot) {
+    let mut families: BTreeMap<&str, Vec<(&SourceState, &Group)>> = BTreeMap::new();
+    for source in &snapshot.sources {
+        for data in source.targets.iter().filter_map(|target| target.data.as_ref()) {
+            for group in data.batch.groups() {
+                families.entry(group.family().name).or_default().push((source.as_ref(), group));
+            }
+        }
+    }
+    let rest = static_labels(snapshot);
+    for groups in families.values() {
+        let mut before: Option<&SourceState> = None;
+        let mut first = String::new();
+        for (source, group) in groups {
+            match before {
+                None => text::header(text, group.family()),
+                Some(before) if std::ptr::eq(before, *source) => {}
+                Some(_) => first.clear(),
+            }
+            if first.is_empty() {
+                first = start(group.family(), source);
+            }
+            before = Some(source);
+            for (labels, value) in group.samples() {
+                text::sample(text, &first, group.family(), labels, &rest, value);
+            }
+        }
+    }
+}
+
+/// How the polling itself goes.
+fn health(text: &mut String, snapshot: &Snapshot) {
+    let labels = static_labels(snapshot);
+    for (family, value) in OF_SOURCE {
+        // Data series carry the static labels, and whether there is data belongs with them.
+        let rest = if std::ptr::eq(family, &UP) { labels.as_str() } else { "" };
+        let values: Vec<_> =
+            snapshot.sources.iter().filter_map(|source| Some((source, value(source)?))).collect();
+        if !values.is_empty() {
+            text::header(text, family);
+        }
+        for (source, value) in values {
+            text::sample(text, &start(family, source), family, &[], rest, value);
+        }
+    }
+    targets(text, snapshot, &labels);
+}
+
+fn targets(text: &mut String, snapshot: &Snapshot, rest: &str) {
+    let mut is_first = true;
+    for source in &snapshot.sources {
+        for (target, state) in source.targets() {
+            let Some(up) = state.is_up() else { continue };
+            if std::mem::take(&mut is_first) {
+                text::header(text, &TARGET_UP);
+            }
+            let mut first = start(&TARGET_UP, source);
+            text::pairs(&mut first, target.labels.iter().map(|(name, value)| (*name, value.as_ref())));
+            text::sample(text, &first, &TARGET_UP, &[], rest, f64::from(up));
+        }
+    }
+}
+
+/// `name{account="...",source="..."`
+fn start(family: &Family, source: &SourceState) -> String {
+    let mut start = format!("{}{{", family.name);
+    let labels = [("account", source.info.account.as_str()), ("source", source.info.name.as_str())];
+    text::pairs(&mut start, labels.into_iter());
+    start
+}
+
+fn static_labels(snapshot: &Snapshot) -> String {
+    let mut rest = String::new();
+    text::pairs(&mut rest, snapshot.labels.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    rest
+}
