@@ -1,4 +1,5 @@
 //! A Prometheus exporter for Akamai.
+pub mod akamai;
 pub mod clock;
 pub mod ini;
 pub mod model;

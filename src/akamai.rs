@@ -1,0 +1,380 @@
+//! The one module that knows how to talk to Akamai: one signed request within the budget, its answer classified.
+//!
+//! An [`Account`] is an API client with its credentials; an [`Api`] is one of Akamai's APIs as that account uses it,
+//! with the limit that they share. Nothing is sent without a [`Permit`], and each attempt is signed anew: a signature
+//! holds for one moment and one nonce.
+
+pub mod breaker;
+pub mod budget;
+pub mod credentials;
+pub mod edgegrid;
+mod reply;
+mod transport;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::{Method, Request, Url};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use self::breaker::Breaker;
+use self::budget::{Allowance, Budget};
+use self::credentials::{CredentialStore, Credentials};
+use self::edgegrid::{Signed, authorization};
+use self::transport::{Answer, Transport, exchange};
+use crate::clock::SharedClock;
+use crate::model::Reason;
+use crate::telemetry::Telemetry;
+
+/// A skew above this is worth a warning, well before Akamai refuses at 30 s.
+const WORRYING_SKEW: f64 = 10.0;
+
+/// Longer sentences than this are cut: an answer may quote anything.
+const LONGEST_SENTENCE: usize = 400;
+
+/// Why a request gave no answer to work with.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{words}")]
+pub struct ApiError {
+    /// The reason, from the closed set.
+    pub reason: Reason,
+    words: String,
+}
+
+impl ApiError {
+    /// An error with its sentence, in which no secret may be. What came from outside is made one line of bounded length.
+    #[must_use]
+    pub fn new(reason: Reason, words: impl AsRef<str>) -> Self {
+        Self { reason, words: printable(words.as_ref()) }
+    }
+}
+
+fn printable(text: &str) -> String {
+    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let line = line.trim();
+    match line.char_indices().nth(LONGEST_SENTENCE) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line.to_owned(),
+    }
+}
+
+/// One of Akamai's APIs: its name here, and its documented limit with the headers that tell of it.
+#[derive(Debug)]
+pub struct ApiLimit {
+    /// The value of the label `api`.
+    pub name: &'static str,
+    /// Requests a minute.
+    pub per_minute: u32,
+    /// The header that tells the limit.
+    pub limit_header: &'static str,
+    /// The header that tells what is left.
+    pub remaining_header: &'static str,
+}
+
+/// How an account behaves towards Akamai.
+#[derive(Clone, Copy, Debug)]
+pub struct Manners {
+    /// The share of each limit that is ours.
+    pub share: f64,
+    /// How long one request may take in all.
+    pub timeout: Duration,
+    /// How long the first pause after a refusal is.
+    pub retry_pause: Duration,
+    /// How long the pause after a block of this address is.
+    pub block_pause: Duration,
+}
+
+/// An API client of Akamai's.
+#[derive(Debug)]
+pub struct Account {
+    name: String,
+    credentials: Arc<CredentialStore>,
+    /// As in exporter.ini; the one beside the credentials counts only without it.
+    switch_key: SwitchKey,
+    manners: Manners,
+    clock: SharedClock,
+    telemetry: Arc<Telemetry>,
+    transport: Transport,
+}
+
+/// Which account the API client acts for, where it can act for several.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub enum SwitchKey {
+    /// The one beside the credentials, if there is one.
+    #[default]
+    Inherited,
+    /// None, whatever stands beside the credentials.
+    Cleared,
+    /// This one.
+    Given(String),
+}
+
+impl SwitchKey {
+    fn resolve<'a>(&'a self, credentials: &'a Credentials) -> Option<&'a str> {
+        match self {
+            Self::Inherited => credentials.account_key(),
+            Self::Cleared => None,
+            Self::Given(key) => Some(key),
+        }
+    }
+}
+
+impl Account {
+    /// An account called `name` that proves itself with `credentials`.
+    #[must_use]
+    pub fn new(
+        name: &str,
+        credentials: Arc<CredentialStore>,
+        switch_key: SwitchKey,
+        manners: Manners,
+        clock: SharedClock,
+        telemetry: Arc<Telemetry>,
+    ) -> Self {
+        let (name, transport) = (name.to_owned(), Transport::default());
+        Self { name, credentials, switch_key, manners, clock, telemetry, transport }
+    }
+
+    /// The value of the label `account`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The credentials.
+    #[must_use]
+    pub fn credentials(&self) -> &CredentialStore {
+        &self.credentials
+    }
+}
+
+/// What is asked of an API.
+#[derive(Debug)]
+pub struct Query<'a> {
+    /// The HTTP method.
+    pub method: Method,
+    /// The path, without query.
+    pub path: &'a str,
+    /// The query's pairs, besides the account switch key.
+    pub query: &'a [(&'a str, &'a str)],
+    /// The JSON body, empty for none.
+    pub body: Vec<u8>,
+}
+
+/// The right to send one request now. Dropping it unused loses the slot, never exceeds the budget.
+#[derive(Debug)]
+#[must_use]
+pub struct Permit(());
+
+#[derive(Debug)]
+struct Gate {
+    budget: Budget,
+    breaker: Breaker,
+    worried: bool,
+}
+
+/// One of Akamai's APIs as one account uses it.
+#[derive(Debug)]
+pub struct Api {
+    account: Arc<Account>,
+    limit: &'static ApiLimit,
+    gate: Mutex<Gate>,
+}
+
+impl Api {
+    /// The API that `limit` describes, for `account`.
+    #[must_use]
+    pub fn new(account: Arc<Account>, limit: &'static ApiLimit) -> Self {
+        let manners = account.manners;
+        let budget = Budget::new(limit.per_minute, manners.share, manners.retry_pause);
+        let breaker = Breaker::new(manners.retry_pause, manners.block_pause);
+        let api = Self { account, limit, gate: Mutex::new(Gate { budget, breaker, worried: false }) };
+        api.show_budget();
+        api
+    }
+
+    /// The account that uses it.
+    #[must_use]
+    pub fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// Its description.
+    #[must_use]
+    pub fn limit(&self) -> &'static ApiLimit {
+        self.limit
+    }
+
+    /// Requests a minute that the budget has, as known now.
+    #[must_use]
+    pub fn per_minute(&self) -> f64 {
+        self.gate().budget.per_minute()
+    }
+
+    /// The limit as known now, and what of it the last answer said is left.
+    #[must_use]
+    pub fn allowance(&self) -> (u32, Option<u32>) {
+        let gate = self.gate();
+        (gate.budget.limit(), gate.budget.remaining())
+    }
+
+    /// Waits until the budget has room for a request.
+    ///
+    /// # Errors
+    ///
+    /// At once, while Akamai refuses the account as a whole: the refusal.
+    pub async fn permit(&self) -> Result<Permit, ApiError> {
+        loop {
+            let (_, generation) = self.account.credentials.current();
+            let slot = {
+                let mut gate = self.gate();
+                let now = Instant::now();
+                if let Some(refusal) = gate.breaker.refusal(now, generation) {
+                    return Err(refusal.clone());
+                }
+                gate.budget.reserve(now)
+            };
+            tokio::time::sleep_until(slot).await;
+            if !self.gate().budget.is_paused(Instant::now()) {
+                return Ok(Permit(()));
+            }
+        }
+    }
+
+    /// Signs and sends `query`, and returns the body of a 200.
+    ///
+    /// # Errors
+    ///
+    /// Everything else, with its reason.
+    pub async fn send(&self, _permit: Permit, query: Query<'_>) -> Result<Vec<u8>, ApiError> {
+        let (credentials, generation) = self.account.credentials.current();
+        let began = Instant::now();
+        let outcome = self.attempt(&credentials, query).await;
+        let code = match &outcome {
+            Ok(answer) => answer.status.as_str().to_owned(),
+            Err(_) => "none".to_owned(),
+        };
+        self.account.telemetry.api_request(&self.account.name, self.limit.name, &code);
+        let result = outcome.and_then(|answer| self.judge(answer));
+        let (seconds, reason) =
+            (began.elapsed().as_secs_f64(), result.as_ref().err().map(|e| e.reason.label()));
+        tracing::debug!(
+            account = self.account.name,
+            api = self.limit.name,
+            code,
+            seconds,
+            reason,
+            "request done"
+        );
+        let result =
+            result.map_err(|error| ApiError::new(error.reason, credentials.redact(&error.to_string())));
+        self.gate().breaker.record(Instant::now(), generation, result.as_ref().map(|_| ()));
+        self.show_budget();
+        result
+    }
+
+    async fn attempt(&self, credentials: &Credentials, query: Query<'_>) -> Result<Answer, ApiError> {
+        let client = self.account.transport.client(credentials.scheme())?;
+        let request = self.sign(credentials, query)?;
+        exchange(client, request).await
+    }
+
+    fn sign(&self, credentials: &Credentials, query: Query<'_>) -> Result<Request, ApiError> {
+        let bad = |what: &str| ApiError::new(Reason::BadRequest, format!("cannot build the request: {what}"));
+        let base = format!("{}://{}{}", credentials.scheme(), credentials.host(), query.path);
+        let mut url = Url::parse(&base).map_err(|_| bad("no URL"))?;
+        let key = self.account.switch_key.resolve(credentials).map(|key| ("accountSwitchKey", key));
+        for (name, value) in query.query.iter().copied().chain(key) {
+            url.query_pairs_mut().append_pair(name, value);
+        }
+        let path_and_query = match url.query() {
+            Some(query) => format!("{}?{query}", url.path()),
+            None => url.path().to_owned(),
+        };
+        let mut request = Request::new(query.method, url);
+        let signed = Signed {
+            method: request.method().as_str(),
+            host: credentials.host(),
+            path_and_query: &path_and_query,
+            body: &query.body,
+        };
+        let value = authorization(signed, credentials, self.account.clock.now(), Uuid::new_v4());
+        let mut value = HeaderValue::from_str(&value).map_err(|_| bad("no header"))?;
+        value.set_sensitive(true);
+        *request.timeout_mut() = Some(self.account.manners.timeout);
+        request.headers_mut().insert(AUTHORIZATION, value);
+        request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
+        if !query.body.is_empty() {
+            request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            *request.body_mut() = Some(query.body.into());
+        }
+        Ok(request)
+    }
+
+    /// Learns what the answer says of limit and clock, and takes it apart into body or error.
+    fn judge(&self, answer: Answer) -> Result<Vec<u8>, ApiError> {
+        let skew = self.skew(&answer.headers);
+        let allowance = self.allowance_of(&answer.headers);
+        let error = reply::error(answer.status.as_u16(), &answer.body, skew);
+        let mut gate = self.gate();
+        let now = Instant::now();
+        match error {
+            Some(error) if error.reason == Reason::RateLimited => {
+                let pause = gate.budget.refused(now, allowance);
+                Err(ApiError::new(error.reason, format!("{error}; requests pause for {} s", pause.as_secs())))
+            }
+            Some(error) => {
+                gate.budget.answered(now, allowance);
+                Err(error)
+            }
+            None => {
+                gate.budget.answered(now, allowance);
+                Ok(answer.body)
+            }
+        }
+    }
+
+    fn allowance_of(&self, headers: &HeaderMap) -> Allowance {
+        let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<u32>().ok();
+        let retry_after = number(RETRY_AFTER.as_str()).map(|seconds| Duration::from_secs(seconds.into()));
+        Allowance {
+            limit: number(self.limit.limit_header),
+            remaining: number(self.limit.remaining_header),
+            retry_after,
+        }
+    }
+
+    /// By how many seconds this machine's clock is ahead of the answer's `Date`.
+    fn skew(&self, headers: &HeaderMap) -> Option<f64> {
+        let date = DateTime::parse_from_rfc2822(headers.get(DATE)?.to_str().ok()?).ok()?;
+        // The header has whole seconds: half of one is the best guess at what it left out.
+        let theirs = crate::clock::seconds(date.with_timezone(&Utc)) + 0.5;
+        let skew = crate::clock::seconds(self.account.clock.now()) - theirs;
+        self.account.telemetry.clock_skew(&self.account.name, skew);
+        let worrying = skew.abs() > WORRYING_SKEW;
+        let was = std::mem::replace(&mut self.gate().worried, worrying);
+        if worrying && !was {
+            tracing::warn!(
+                account = self.account.name,
+                skew_seconds = skew,
+                "{}; it accepts 30 s",
+                reply::clock(Some(skew))
+            );
+        }
+        Some(skew)
+    }
+
+    fn show_budget(&self) {
+        let (limit, remaining, budget) = {
+            let gate = self.gate();
+            (gate.budget.limit(), gate.budget.remaining(), gate.budget.per_minute())
+        };
+        self.account.telemetry.api_budget(&self.account.name, self.limit.name, limit, remaining, budget);
+    }
+
+    fn gate(&self) -> MutexGuard<'_, Gate> {
+        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,131 @@
+//! What an API client proves itself with: read from `.edgerc` or `AKAMAI_*`, never printed.
+
+mod edgerc;
+mod environment;
+mod store;
+
+use std::fmt;
+
+use secrecy::SecretString;
+
+pub use environment::Environment;
+pub use store::{CredentialStore, Origin};
+
+/// How much of a POST body the gateway hashes, unless `.edgerc` says otherwise.
+const MAX_BODY: usize = 131_072;
+
+/// One API client's credentials.
+#[derive(Clone)]
+pub struct Credentials {
+    /// `http` only on loopback.
+    scheme: &'static str,
+    host: String,
+    pub(super) client_token: SecretString,
+    pub(super) client_secret: SecretString,
+    pub(super) access_token: SecretString,
+    pub(super) max_body: usize,
+    account_key: Option<String>,
+}
+
+impl Credentials {
+    /// Reads the section `section` of the text of an `.edgerc` file; `name` is what messages call the file.
+    /// Beside the credentials come warnings.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that names the missing section or fields, or what is wrong with one; never a value.
+    pub fn from_edgerc(text: &[u8], section: &str, name: &str) -> Result<(Self, Vec<String>), String> {
+        edgerc::read(text, section, name)
+    }
+
+    /// Builds them from the fields that `field` finds by name; `origin` is what messages call their source.
+    fn from_fields(origin: &str, field: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
+        let field = |name: &str| field(name).map(|value| value.trim().to_owned()).filter(|v| !v.is_empty());
+        let names = ["host", "client_token", "client_secret", "access_token"];
+        let values = names.map(field);
+        let missing: Vec<_> =
+            names.iter().zip(&values).filter(|(_, value)| value.is_none()).map(|(name, _)| *name).collect();
+        let [Some(host), Some(client_token), Some(client_secret), Some(access_token)] = values else {
+            return Err(format!("{origin} has no {}", missing.join(", no ")));
+        };
+        for (name, value) in names[1..].iter().zip([&client_token, &client_secret, &access_token]) {
+            if !value.bytes().all(|byte| byte.is_ascii_graphic()) {
+                return Err(format!("{origin}: {name} has a blank or another character that no token has"));
+            }
+        }
+        let (scheme, host) = endpoint(&host).map_err(|message| format!("{origin}: host {message}"))?;
+        let max_body = match field("max_body").map(|text| text.parse()) {
+            None => MAX_BODY,
+            Some(Ok(most)) => most,
+            Some(Err(_)) => return Err(format!("{origin}: max_body is not a number of bytes")),
+        };
+        Ok(Self {
+            scheme,
+            host,
+            client_token: client_token.into(),
+            client_secret: client_secret.into(),
+            access_token: access_token.into(),
+            max_body,
+            account_key: field("account_key"),
+        })
+    }
+
+    /// Host, and port where it is not the usual one.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// `https`, or `http` on loopback.
+    #[must_use]
+    pub fn scheme(&self) -> &'static str {
+        self.scheme
+    }
+
+    /// The account switch key from the same place as the rest.
+    #[must_use]
+    pub fn account_key(&self) -> Option<&str> {
+        self.account_key.as_deref()
+    }
+
+    /// Takes every credential out of a text that came from outside.
+    #[must_use]
+    pub fn redact(&self, text: &str) -> String {
+        use secrecy::ExposeSecret;
+        [&self.client_secret, &self.client_token, &self.access_token]
+            .iter()
+            .fold(text.to_owned(), |text, secret| text.replace(secret.expose_secret(), "[redacted]"))
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Credentials").field("host", &self.host).finish_non_exhaustive()
+    }
+}
+
+/// Scheme and host of what people write as a host: with scheme and slashes, or without.
+fn endpoint(written: &str) -> Result<(&'static str, String), String> {
+    let lower = written.to_ascii_lowercase();
+    let (plain, host) = match (lower.strip_prefix("http://"), lower.strip_prefix("https://")) {
+        (Some(host), _) => (true, host),
+        (None, Some(host)) => (false, host),
+        (None, None) => (false, lower.as_str()),
+    };
+    let host = host.trim_end_matches('/');
+    let fault = || format!("`{host}` is no host name; expected one such as akab-xxxx.luna.akamaiapis.net");
+    let url = reqwest::Url::parse(&format!("https://{host}/")).map_err(|_| fault())?;
+    let only_host = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+    if host.is_empty() || !only_host || !url.username().is_empty() || url.password().is_some() {
+        return Err(fault());
+    }
+    let loopback = match url.host_str().map(|host| host.trim_matches(['[', ']'])) {
+        Some("localhost") => true,
+        Some(name) => name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback()),
+        None => false,
+    };
+    Ok((if plain && loopback { "http" } else { "https" }, host.to_owned()))
+}
+
+#[cfg(test)]
+mod tests;
