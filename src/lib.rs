@@ -3,6 +3,8 @@ pub mod akamai;
 pub mod clock;
 pub mod ini;
 pub mod model;
+pub mod schedule;
 pub mod shutdown;
 pub mod snapshot;
+pub mod source;
 pub mod telemetry;
