@@ -3,6 +3,7 @@ pub mod akamai;
 pub mod clock;
 pub mod ini;
 pub mod model;
+pub mod poller;
 pub mod schedule;
 pub mod shutdown;
 pub mod snapshot;

@@ -1,0 +1,233 @@
+//! One poller per source: waits for a target's turn and for the budget, asks, publishes the outcome. Nothing that happens in a
+//! poll ends the loop.
+
+pub mod journal;
+pub mod rota;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use self::journal::{Entry, Journal};
+use self::rota::{Rhythm, Rota};
+use crate::akamai::{Api, ApiError, Permit};
+use crate::clock::SharedClock;
+use crate::model::Reason;
+use crate::schedule::{Schedule, fair_rates};
+use crate::snapshot::{Attempt, Data, Outcome, SourceInfo, Store};
+use crate::source::{PollResult, Source};
+use crate::telemetry::Telemetry;
+
+/// More requests of one source do not run at a time. An eStats call takes seconds, so at 28 a minute a handful run anyway.
+const MOST_RUNNING: usize = 32;
+
+/// What a poller works with.
+#[derive(Debug)]
+pub struct Poller {
+    /// Which source it is, in the store.
+    pub index: usize,
+    /// The source's description.
+    pub info: Arc<SourceInfo>,
+    /// The source.
+    pub source: Arc<dyn Source>,
+    /// When it is polled.
+    pub schedule: Schedule,
+    /// The API that it asks.
+    pub api: Arc<Api>,
+    /// Requests a minute that each source of this account wants of this API, and which of them is ours.
+    pub demands: (Arc<[f64]>, usize),
+    /// After how many due polls data is too old.
+    pub stale_after: u32,
+    /// Where outcomes go.
+    pub store: Arc<Store>,
+    /// Where they are counted.
+    pub telemetry: Arc<Telemetry>,
+    /// The time.
+    pub clock: SharedClock,
+}
+
+/// A poll that has ended.
+struct Done {
+    target: usize,
+    began: Instant,
+    result: PollResult,
+}
+
+type Waiting<'a> = Pin<Box<dyn Future<Output = Result<Permit, ApiError>> + Send + 'a>>;
+type Running<'a> = FuturesUnordered<Pin<Box<dyn Future<Output = Done> + Send + 'a>>>;
+
+/// What the loop does next.
+enum Step {
+    Stop,
+    Finish(Done),
+    Call,
+    Ask,
+    Start(Result<Permit, ApiError>),
+}
+
+impl Poller {
+    /// Polls until `stop`; `calls` says "due" for a source on a cron schedule.
+    pub async fn run(self, mut calls: mpsc::Receiver<()>, stop: CancellationToken) {
+        let rhythm = match &self.schedule {
+            Schedule::Every(interval) => Rhythm::Every(*interval),
+            Schedule::Cron(_) => Rhythm::Called(self.info.interval),
+        };
+        let mut state = State {
+            rota: Rota::new(Instant::now(), rhythm, self.info.targets.len()),
+            journal: Journal::new(self.info.targets.len()),
+            told_interval: self.effective_interval(),
+        };
+        let mut waiting: Option<Waiting<'_>> = None;
+        let mut running = Running::new();
+        loop {
+            let due = state.rota.next().map(|(due, _)| due).filter(|_| running.len() < MOST_RUNNING);
+            let step = tokio::select! {
+                biased;
+                () = stop.cancelled() => Step::Stop,
+                Some(done) = running.next() => Step::Finish(done),
+                Some(()) = calls.recv() => Step::Call,
+                permit = maybe(waiting.as_mut()) => Step::Start(permit),
+                () = maybe(due.map(tokio::time::sleep_until)), if waiting.is_none() => Step::Ask,
+            };
+            match step {
+                Step::Stop => return,
+                Step::Finish(done) => self.finish(&mut state, done),
+                Step::Call => state.rota.call(Instant::now()),
+                Step::Ask => waiting = Some(Box::pin(self.api.permit())),
+                Step::Start(permit) => {
+                    waiting = None;
+                    self.start(&mut state, &mut running, permit);
+                }
+            }
+        }
+    }
+
+    /// Gives the permit to whoever is most overdue now; a refusal is that target's outcome without a request.
+    fn start<'a>(&'a self, state: &mut State, running: &mut Running<'a>, permit: Result<Permit, ApiError>) {
+        let Some((_, target)) = state.rota.next() else { return };
+        let began = Instant::now();
+        state.rota.started(target);
+        match permit {
+            Ok(permit) => running.push(Box::pin(async move {
+                Done { target, began, result: self.source.poll(target, &self.api, permit).await }
+            })),
+            Err(refusal) => self.finish(state, Done { target, began, result: Err(refusal) }),
+        }
+    }
+
+    fn finish(&self, state: &mut State, done: Done) {
+        let (now, wall) = (Instant::now(), self.clock.now());
+        let took = now - done.began;
+        let reason = done.result.as_ref().err().map(|error| error.reason);
+        let effective_interval = self.effective_interval();
+        let next_due = match state.rota.finished(done.target, done.began, now, reason) {
+            Some(due) => wall + TimeDelta::from_std(due - now).unwrap_or_default(),
+            None => self.schedule.next_after(wall),
+        };
+        self.telemetry.poll(&self.info.account, &self.info.name, took, reason);
+        self.tell(state, &done, took);
+        self.tell_interval(state, effective_interval);
+        let (data, failure) = match done.result {
+            Ok(batch) => {
+                let expires = self.schedule.expiry(wall, self.stale_after, effective_interval);
+                (Some(Data { batch: Arc::new(batch), expires }), None)
+            }
+            Err(error) => (None, Some((error.reason, error.to_string()))),
+        };
+        let attempt = Attempt { at: wall, took, failure };
+        self.store.publish(self.index, done.target, Outcome { attempt, data, next_due, effective_interval });
+    }
+
+    /// How far apart a target's polls are, given what the budget has and who else draws on it.
+    fn effective_interval(&self) -> Duration {
+        let (demands, own) = &self.demands;
+        let rate = fair_rates(demands, self.api.per_minute())[*own];
+        let needed = Duration::from_secs_f64(60.0 * self.info.targets.len() as f64 / rate);
+        // What fits to the letter would otherwise differ by a rounding error.
+        if needed.as_secs_f64() > self.info.interval.as_secs_f64() * 1.001 {
+            needed
+        } else {
+            self.info.interval
+        }
+    }
+
+    fn tell(&self, state: &mut State, done: &Done, took: Duration) {
+        let target = self.info.targets[done.target].name.as_str();
+        let (account, source, seconds) = (&self.info.account, &self.info.name, took.as_secs_f64());
+        let error = done.result.as_ref().err();
+        let reason = error.map(|error| error.reason);
+        match (state.journal.record(done.target, reason), error) {
+            (Entry::Failure, Some(error)) if error.reason == Reason::NoData => {
+                tracing::info!(
+                    account,
+                    source,
+                    target,
+                    reason = "no_data",
+                    "no data: {error}. {}",
+                    error.reason.advice()
+                );
+            }
+            (Entry::Failure, Some(error)) => {
+                let reason = error.reason.label();
+                tracing::warn!(
+                    account,
+                    source,
+                    target,
+                    reason,
+                    "poll failed: {error}. {}",
+                    error.reason.advice()
+                );
+            }
+            (Entry::Recovery, _) => tracing::info!(account, source, target, "data again"),
+            _ => {}
+        }
+        let reason = reason.map_or("", Reason::label);
+        tracing::debug!(account, source, target, seconds, reason, "poll done");
+    }
+
+    /// Says so when the limit that the answers tell leaves less than was thought at start.
+    fn tell_interval(&self, state: &mut State, effective: Duration) {
+        if effective > state.told_interval.mul_f64(1.1) {
+            let (account, source) = (&self.info.account, &self.info.name);
+            let (limit, _) = self.api.allowance();
+            tracing::warn!(account, source, "{}", overload(&self.info, limit, effective));
+        }
+        state.told_interval = effective;
+    }
+}
+
+/// Says that a source's targets do not fit into its interval, and which interval can be kept.
+#[must_use]
+pub fn overload(info: &SourceInfo, limit: u32, effective: Duration) -> String {
+    format!(
+        "{} targets do not fit into {} s: with the budget out of {limit} requests a minute each is polled about every {:.0} s, in turn",
+        info.targets.len(),
+        info.interval.as_secs(),
+        effective.as_secs_f64().ceil()
+    )
+}
+
+struct State {
+    rota: Rota,
+    journal: Journal,
+    told_interval: Duration,
+}
+
+/// The future's output, or never.
+async fn maybe<F: Future>(future: Option<F>) -> F::Output {
+    match future {
+        Some(future) => future.await,
+        None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests;
