@@ -1,6 +1,7 @@
 //! A Prometheus exporter for Akamai.
 pub mod akamai;
 pub mod clock;
+pub mod config;
 pub mod ini;
 pub mod model;
 pub mod poller;
