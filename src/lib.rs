@@ -7,6 +7,7 @@ pub mod model;
 pub mod poller;
 pub mod schedule;
 pub mod shutdown;
+pub mod simulator;
 pub mod snapshot;
 pub mod source;
 pub mod telemetry;
