@@ -1,3 +1,7 @@
-//! The binary.
+//! The binary: see the library for everything.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    akamai_exporter::cli::run()
+}

@@ -1,0 +1,187 @@
+//! The only place that builds the parts and joins them, and that starts tasks which live as long as the process.
+
+pub mod demo;
+mod encoder;
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::akamai::{Account, Api};
+use crate::clock::SharedClock;
+use crate::config::{Config, demands};
+use crate::poller::Poller;
+use crate::schedule::{CronExpression, Schedule, Timer};
+use crate::server::{Site, serve};
+use crate::snapshot::exposition::Exposition;
+use crate::snapshot::{SourceInfo, Store};
+use crate::telemetry::Telemetry;
+
+/// Stopping takes no longer than this, whatever hangs.
+const LONGEST_STOP: Duration = Duration::from_secs(5);
+
+/// Takes the port, so that one in use is an error before anything has started.
+///
+/// # Errors
+///
+/// If the address cannot be listened on.
+pub async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let listener = match TcpListener::bind(address).await {
+        // A machine without IPv6 has all its addresses in IPv4.
+        Err(error) if error.kind() != std::io::ErrorKind::AddrInUse && address.ip().is_unspecified() => {
+            TcpListener::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()))).await
+        }
+        result => result,
+    };
+    listener.with_context(|| format!("cannot listen on {address}"))
+}
+
+/// The daemon: polls and serves until `stop`.
+///
+/// # Errors
+///
+/// If a part cannot be started, or ends by itself.
+pub async fn run(
+    config: Config,
+    telemetry_path: &str,
+    clock: SharedClock,
+    listener: TcpListener,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    let telemetry = Arc::new(Telemetry::new().context("own metrics")?);
+    let apis = apis(&config, &clock, &telemetry);
+    let infos: Vec<Arc<SourceInfo>> = config.sources.iter().map(|source| Arc::clone(&source.info)).collect();
+    let store = Arc::new(Store::new(infos, config.exporter.labels.clone()));
+    let (encoded, exposition) = watch::channel(Arc::new(Exposition::of(&store.current(), 0)));
+    let site = Site {
+        telemetry_path: telemetry_path.into(),
+        store: Arc::clone(&store),
+        exposition,
+        apis: apis.values().cloned().collect(),
+        telemetry: Arc::clone(&telemetry),
+        clock: Arc::clone(&clock),
+        stopping: stop.clone(),
+    };
+    let (pollers, jobs) = pollers(config, &apis, &store, &telemetry, &clock);
+    let timer = Timer::start(jobs).await.context("cron timer")?;
+    let mut work = JoinSet::new();
+    work.spawn(encoder::run(store, encoded, clock, stop.clone()));
+    for (poller, calls) in pollers {
+        work.spawn(poller.run(calls, stop.clone()));
+    }
+    let (quiet, mut server) = (CancellationToken::new(), JoinSet::new());
+    let address = listener.local_addr().context("the listener has no address")?;
+    tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
+    server.spawn(serve(listener, site, quiet.clone()));
+    let outcome = attend(&stop, &mut work, &mut server).await;
+    stop.cancel();
+    let drained = tokio::time::timeout(LONGEST_STOP, drain(work, timer, quiet, server)).await;
+    if drained.is_err() {
+        tracing::warn!("stopped without waiting for connections that do not end");
+    }
+    tracing::info!("stopped");
+    outcome
+}
+
+/// Waits for `stop`. A part that ends before is a fault: better to be restarted than to go on in part.
+async fn attend(
+    stop: &CancellationToken,
+    work: &mut JoinSet<()>,
+    server: &mut JoinSet<std::io::Result<()>>,
+) -> anyhow::Result<()> {
+    tokio::select! {
+        () = stop.cancelled() => Ok(()),
+        Some(ended) = work.join_next() => match ended {
+            // The token may have been seen there first.
+            Ok(()) if stop.is_cancelled() => Ok(()),
+            Ok(()) => bail!("a part of the exporter ended by itself"),
+            Err(error) => Err(error).context("a part of the exporter failed"),
+        },
+        Some(ended) = server.join_next() => ended.context("the server failed")?.context("the server failed"),
+    }
+}
+
+/// Polls end first, the server last, so that a scrape under way gets its answer.
+async fn drain(
+    mut work: JoinSet<()>,
+    timer: Timer,
+    quiet: CancellationToken,
+    mut server: JoinSet<std::io::Result<()>>,
+) {
+    while work.join_next().await.is_some() {}
+    timer.stop().await;
+    quiet.cancel();
+    while server.join_next().await.is_some() {}
+}
+
+type Apis = BTreeMap<(String, &'static str), Arc<Api>>;
+
+/// One for each account and API in use: sources that share both share the budget.
+fn apis(config: &Config, clock: &SharedClock, telemetry: &Arc<Telemetry>) -> Apis {
+    let mut apis = Apis::new();
+    for account in &config.accounts {
+        let name = account.name.as_str();
+        tracing::info!(account = name, credentials = %account.credentials.origin(), "account");
+        let shared = Arc::new(Account::new(
+            name,
+            Arc::clone(&account.credentials),
+            account.switch_key.clone(),
+            account.manners,
+            Arc::clone(clock),
+            Arc::clone(telemetry),
+        ));
+        for source in config.sources.iter().filter(|source| source.info.account == name) {
+            let limit = source.kind.limit;
+            let key = (name.to_owned(), limit.name);
+            apis.entry(key).or_insert_with(|| Arc::new(Api::new(Arc::clone(&shared), limit)));
+        }
+    }
+    apis
+}
+
+type Calls = mpsc::Receiver<()>;
+
+/// The pollers with their ears, and what calls them.
+fn pollers(
+    config: Config,
+    apis: &Apis,
+    store: &Arc<Store>,
+    telemetry: &Arc<Telemetry>,
+    clock: &SharedClock,
+) -> (Vec<(Poller, Calls)>, Vec<(CronExpression, mpsc::Sender<()>)>) {
+    let (mut pollers, mut jobs) = (Vec::new(), Vec::new());
+    let shares: Vec<_> = (0..config.sources.len()).map(|own| demands(&config.sources, own)).collect();
+    for (index, (source, (demands, place))) in config.sources.into_iter().zip(shares).enumerate() {
+        let key = (source.info.account.clone(), source.info.api);
+        let Some(api) = apis.get(&key) else { continue };
+        telemetry.expect_source(&source.info.account, &source.info.name);
+        let (call, calls) = mpsc::channel(1);
+        if let Schedule::Cron(expression) = &source.schedule {
+            jobs.push(((**expression).clone(), call));
+        }
+        let poller = Poller {
+            index,
+            info: source.info,
+            source: source.source,
+            schedule: source.schedule,
+            api: Arc::clone(api),
+            demands: (demands.into(), place),
+            stale_after: config.exporter.stale_after,
+            store: Arc::clone(store),
+            telemetry: Arc::clone(telemetry),
+            clock: Arc::clone(clock),
+        };
+        pollers.push((poller, calls));
+    }
+    (pollers, jobs)
+}

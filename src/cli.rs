@@ -1,0 +1,292 @@
+//! Arguments in, exit status out.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use tokio_util::sync::CancellationToken;
+
+use crate::akamai::credentials::Environment;
+use crate::app;
+use crate::clock::{SharedClock, SystemClock};
+use crate::config::Config;
+use crate::shutdown::Signals;
+use crate::simulator::{CpCodes, Options, Simulator};
+use crate::telemetry::logging::{self, Format, Level};
+
+/// The configuration is wrong (`EX_CONFIG` of sysexits.h).
+const WRONG_CONFIGURATION: u8 = 78;
+
+/// Prometheus exporter for Akamai: the distribution of HTTP status codes (eStats) per CP code and URL.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "Exit status: 0 after a clean stop, 2 for wrong usage, 78 for a wrong configuration, 1 otherwise."
+)]
+struct Cli {
+    /// The configuration file [default: exporter.ini]
+    #[arg(long = "config.file", value_name = "FILE")]
+    config_file: Option<PathBuf>,
+    /// Check the configuration and the credentials that it names, and start nothing
+    #[arg(long = "config.check")]
+    config_check: bool,
+    #[command(flatten)]
+    web: Web,
+    /// From which level on log lines are written
+    #[arg(long = "log.level", value_enum, default_value_t, global = true, value_name = "LEVEL")]
+    log_level: Level,
+    /// How log lines look
+    #[arg(long = "log.format", value_enum, default_value_t, global = true, value_name = "FORMAT")]
+    log_format: Format,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Args, Debug)]
+struct Web {
+    /// Where to listen, as ADDRESS:PORT; before what the configuration says [demo: 127.0.0.1:9877]
+    #[arg(long = "web.listen-address", value_name = "ADDRESS", value_parser = address, global = true)]
+    listen_address: Option<SocketAddr>,
+    /// Under which path metrics are served
+    #[arg(long = "web.telemetry-path", value_name = "PATH", default_value = "/metrics", value_parser = path, global = true)]
+    telemetry_path: String,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the exporter against a simulated Akamai in the same process: no account, no file
+    Demo {
+        /// Decides what the simulated traffic looks like
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+    /// Run the simulated Akamai alone
+    Simulate(Simulate),
+}
+
+#[derive(Args, Debug)]
+struct Simulate {
+    /// Where the simulator listens
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9878")]
+    listen: SocketAddr,
+    /// Write the credentials of the simulated clients to this file; without it they are printed
+    #[arg(long, value_name = "FILE")]
+    edgerc: Option<PathBuf>,
+    /// Decides traffic and credentials
+    #[arg(long, default_value_t = Options::default().seed)]
+    seed: u64,
+    /// How long an answer takes, such as 7s or 200ms
+    #[arg(long, value_parser = humantime::parse_duration, default_value = "1s")]
+    latency: Duration,
+    /// eStats requests a minute and client
+    #[arg(long, value_name = "PER_MINUTE", default_value_t = Options::default().rate_limit)]
+    rate_limit: u32,
+    /// The simulated API clients, sections of the .edgerc file
+    #[arg(long, value_delimiter = ',', default_values_t = Options::default().clients)]
+    clients: Vec<String>,
+    /// The CP codes that exist, such as 1209788,100001-100999
+    #[arg(long, default_value_t)]
+    cpcodes: CpCodes,
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let wrong = || {
+        "expected ADDRESS:PORT, such as 127.0.0.1:9877 or [::]:9877, or :PORT for all addresses".to_owned()
+    };
+    match text.strip_prefix(':') {
+        Some(port) => format!("[::]:{port}").parse().map_err(|_| wrong()),
+        None => text.parse().map_err(|_| wrong()),
+    }
+}
+
+fn path(text: &str) -> Result<String, String> {
+    let taken = ["/", "/-/healthy", "/-/ready"];
+    let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/-_.".contains(&byte));
+    if text.starts_with('/') && plain && !taken.contains(&text) {
+        Ok(text.to_owned())
+    } else {
+        Err("expected a path of letters, digits and -_. that begins with / and is not taken, such as /metrics".to_owned())
+    }
+}
+
+/// Runs what the process's arguments ask for.
+#[must_use]
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse().and_then(consistent) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    logging::start(cli.log_level, cli.log_format);
+    let clock: SharedClock = Arc::new(SystemClock);
+    let result = match cli.command {
+        None => return daemon(cli, clock),
+        Some(Command::Demo { seed }) => block_on(demo(seed, cli.web, clock)),
+        Some(Command::Simulate(simulate)) => block_on(simulate.run(clock)),
+    };
+    finish(result)
+}
+
+/// What clap cannot express: the configuration is the daemon's alone.
+fn consistent(cli: Cli) -> Result<Cli, clap::Error> {
+    if cli.command.is_some() && (cli.config_file.is_some() || cli.config_check) {
+        let words = "--config.file and --config.check are for the daemon, not for a command";
+        return Err(Cli::command().error(ErrorKind::ArgumentConflict, words));
+    }
+    Ok(cli)
+}
+
+fn daemon(cli: Cli, clock: SharedClock) -> ExitCode {
+    let file = cli.config_file.unwrap_or_else(|| PathBuf::from("exporter.ini"));
+    let config = match Config::load(&file, &Environment::of_process(), &clock) {
+        Ok(config) => config,
+        Err(problems) => {
+            // For a person at a terminal, so without a log line's trimmings.
+            say(std::io::stderr(), &problems.to_string());
+            return ExitCode::from(WRONG_CONFIGURATION);
+        }
+    };
+    if cli.config_check {
+        return report(&file, &config);
+    }
+    let address = cli.web.listen_address.unwrap_or_else(|| config.listen_address());
+    finish(block_on(async move {
+        let signals = Signals::listen().context("cannot listen to signals")?;
+        let listener = app::bind(address).await?;
+        let stop = CancellationToken::new();
+        until_second_signal(
+            signals,
+            &stop,
+            app::run(config, &cli.web.telemetry_path, clock, listener, stop.clone()),
+        )
+        .await
+    }))
+}
+
+fn report(file: &Path, config: &Config) -> ExitCode {
+    for warning in &config.warnings {
+        say(std::io::stderr(), &format!("{}: warning: {warning}", file.display()));
+    }
+    let targets: usize = config.sources.iter().map(|source| source.info.targets.len()).sum();
+    let (accounts, sources) = (config.accounts.len(), config.sources.len());
+    say(
+        std::io::stdout(),
+        &format!("{}: OK: accounts {accounts}, sources {sources}, targets {targets}", file.display()),
+    );
+    ExitCode::SUCCESS
+}
+
+async fn demo(seed: u64, web: Web, clock: SharedClock) -> anyhow::Result<()> {
+    let signals = Signals::listen().context("cannot listen to signals")?;
+    let listener = app::bind(web.listen_address.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 9877)))).await?;
+    let stop = CancellationToken::new();
+    let demo = app::demo::demo(seed, &web.telemetry_path, clock, listener, stop.clone());
+    until_second_signal(signals, &stop, demo).await
+}
+
+impl Simulate {
+    async fn run(self, clock: SharedClock) -> anyhow::Result<()> {
+        let signals = Signals::listen().context("cannot listen to signals")?;
+        let listener = app::bind(self.listen).await?;
+        let address = listener.local_addr().context("the listener has no address")?;
+        let options = Options {
+            seed: self.seed,
+            latency: self.latency,
+            rate_limit: self.rate_limit,
+            clients: self.clients,
+            cpcodes: self.cpcodes,
+        };
+        let simulator = Simulator::new(options, clock);
+        let edgerc = simulator.edgerc(address);
+        match &self.edgerc {
+            Some(file) => {
+                write_private(file, &edgerc).with_context(|| format!("cannot write {}", file.display()))?
+            }
+            None => say(std::io::stdout(), &edgerc),
+        }
+        tracing::info!(%address, "simulating Akamai; faults are switched under /_simulator");
+        let stop = CancellationToken::new();
+        let serve = simulator.serve(listener, stop.clone());
+        until_second_signal(signals, &stop, async { Ok(serve.await?) }).await
+    }
+}
+
+/// For its owner's eyes only, as the real one should be.
+fn write_private(file: &Path, text: &str) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(file)?;
+    file.write_all(text.as_bytes())
+}
+
+/// The first signal asks `work` to end, a second one ends it.
+async fn until_second_signal(
+    signals: Signals,
+    stop: &CancellationToken,
+    work: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<()> {
+    tokio::select! {
+        result = work => result,
+        () = signals.watch(stop.clone()) => anyhow::bail!("stopped at once by a second signal"),
+    }
+}
+
+fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    // Two threads are plenty for a process that mostly waits, and each costs memory.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let result = runtime.block_on(work);
+    // A second signal must not wait for what hangs.
+    runtime.shutdown_background();
+    result
+}
+
+fn finish(result: anyhow::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn say(mut to: impl Write, text: &str) {
+    // Nobody left to tell if this fails.
+    let _ = writeln!(to, "{}", text.trim_end());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn arguments() {
+        let parse = |arguments: &str| {
+            Cli::try_parse_from(std::iter::once("x").chain(arguments.split_whitespace())).and_then(consistent)
+        };
+        assert_eq!(parse("--web.listen-address :9000").unwrap().web.listen_address, "[::]:9000".parse().ok());
+        for bad in [
+            "--web.listen-address 9000",
+            "--web.telemetry-path metrics",
+            "--web.telemetry-path /",
+            "--web.telemetry-path /{x}",
+            "--log.level loud",
+            "nonsense",
+            "--config.check demo",
+            "simulate --cpcodes x",
+        ] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+        assert!(parse("demo --web.listen-address 127.0.0.1:0 --log.format json").is_ok());
+    }
+}

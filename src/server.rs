@@ -1,0 +1,133 @@
+//! What the process answers over HTTP. Everything is read from memory: no request here ever leads to one to Akamai.
+
+mod encoding;
+mod status;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, VARY};
+use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::{self, Next};
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::get;
+use futures_util::stream;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::akamai::Api;
+use crate::clock::SharedClock;
+use crate::snapshot::Store;
+use crate::snapshot::exposition::{self, Exposition};
+use crate::telemetry::Telemetry;
+
+/// What the answers are made of.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// Where metrics are served.
+    pub telemetry_path: Arc<str>,
+    /// The snapshot.
+    pub store: Arc<Store>,
+    /// The snapshot, encoded.
+    pub exposition: watch::Receiver<Arc<Exposition>>,
+    /// The APIs in use, for their budgets.
+    pub apis: Arc<[Arc<Api>]>,
+    /// The exporter's own metrics.
+    pub telemetry: Arc<Telemetry>,
+    /// The time.
+    pub clock: SharedClock,
+    /// Cancelled when the process begins to stop: readiness falls first.
+    pub stopping: CancellationToken,
+}
+
+/// Answers requests on `listener` until `stop`, then finishes those under way.
+///
+/// # Errors
+///
+/// If the listener fails for good.
+pub async fn serve(listener: TcpListener, site: Site, stop: CancellationToken) -> std::io::Result<()> {
+    let listener = axum::serve::ListenerExt::tap_io(listener, |stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!("no TCP_NODELAY: {error}");
+        }
+    });
+    axum::serve(listener, router(site)).with_graceful_shutdown(stop.cancelled_owned()).await
+}
+
+/// The routes. GET and HEAD alone are allowed on each.
+pub fn router(site: Site) -> Router {
+    Router::new()
+        .route("/", get(page))
+        .route("/-/healthy", get(healthy))
+        .route("/-/ready", get(ready))
+        .route(&site.telemetry_path, get(metrics))
+        .fallback(unknown)
+        .layer(middleware::from_fn_with_state(site.clone(), count))
+        .with_state(site)
+}
+
+async fn count(State(site): State<Site>, request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    let known = ["/", "/-/healthy", "/-/ready", &site.telemetry_path];
+    let handler = known.into_iter().find(|known| *known == path).unwrap_or("other").to_owned();
+    let response = next.run(request).await;
+    site.telemetry.http_request(&handler, response.status().as_str());
+    response
+}
+
+async fn metrics(State(site): State<Site>, headers: HeaderMap) -> Response {
+    let mut own = Vec::with_capacity(16 << 10);
+    site.telemetry.render(&mut own);
+    let data = Arc::clone(&site.exposition.borrow());
+    let accepted = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    if encoding::accepts_gzip(accepted) {
+        (([(CONTENT_ENCODING, "gzip")]), text(data.gzip(&own))).into_response()
+    } else {
+        text(data.plain(own))
+    }
+}
+
+/// The parts one after the other. The length is known, so the answer is not chunked, and HEAD can tell it.
+fn text(parts: [Bytes; 2]) -> Response {
+    let length = parts.iter().map(Bytes::len).sum::<usize>();
+    let headers = [
+        (CONTENT_TYPE, exposition::CONTENT_TYPE.to_owned()),
+        (CONTENT_LENGTH, length.to_string()),
+        (VARY, "accept-encoding".to_owned()),
+    ];
+    let body = Body::from_stream(stream::iter(parts.map(Ok::<_, std::convert::Infallible>)));
+    (headers, body).into_response()
+}
+
+async fn page(State(site): State<Site>) -> Html<String> {
+    let budgets = site.apis.iter().map(|api| status::Budget::of(api)).collect::<Vec<_>>();
+    Html(status::render(&site.store.current(), &budgets, &site.telemetry_path, site.clock.now()))
+}
+
+/// The process lives. Akamai has no say in that: restarting would not mend it.
+async fn healthy() -> &'static str {
+    "Healthy.\n"
+}
+
+async fn ready(State(site): State<Site>) -> (StatusCode, &'static str) {
+    if site.stopping.is_cancelled() {
+        (StatusCode::SERVICE_UNAVAILABLE, "Stopping.\n")
+    } else if site.store.current().has_had_data() {
+        (StatusCode::OK, "Ready.\n")
+    } else {
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Waiting for the first data from Akamai; the page at / tells of each source.\n",
+        )
+    }
+}
+
+async fn unknown() -> (StatusCode, &'static str) {
+    (StatusCode::NOT_FOUND, "Not found. The page at / has the links.\n")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,108 @@
+use std::io::Read;
+use std::sync::Arc;
+
+use axum::body::to_bytes;
+use axum::http::header::ALLOW;
+use axum::http::{Method, Request};
+use chrono::TimeDelta;
+use flate2::read::GzDecoder;
+use tower::ServiceExt;
+
+use super::*;
+use crate::clock::ManualClock;
+use crate::model::Reason;
+use crate::snapshot::sample;
+
+fn site(store: Store) -> Site {
+    let exposition = Exposition::of(&store.current(), 0);
+    let (_, exposition) = watch::channel(Arc::new(exposition));
+    Site {
+        telemetry_path: "/metrics".into(),
+        store: Arc::new(store),
+        exposition,
+        apis: Arc::new([]),
+        telemetry: Arc::new(Telemetry::new().unwrap()),
+        clock: Arc::new(ManualClock::at(sample::start() + TimeDelta::minutes(3))),
+        stopping: CancellationToken::new(),
+    }
+}
+
+async fn ask(site: &Site, method: Method, path: &str, encoding: &str) -> (StatusCode, HeaderMap, Vec<u8>) {
+    let request = Request::builder().method(method).uri(path).header(ACCEPT_ENCODING, encoding);
+    let response = router(site.clone()).oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    let (parts, body) = response.into_parts();
+    (parts.status, parts.headers, to_bytes(body, usize::MAX).await.unwrap().to_vec())
+}
+
+async fn get(site: &Site, path: &str) -> (StatusCode, String) {
+    let (status, _, body) = ask(site, Method::GET, path, "").await;
+    (status, String::from_utf8(body).unwrap())
+}
+
+#[tokio::test]
+async fn metrics_plain_and_gzip() {
+    let site = site(sample::store());
+    let (status, headers, plain) = ask(&site, Method::GET, "/metrics", "").await;
+    assert_eq!((status, headers[CONTENT_TYPE].to_str().unwrap()), (StatusCode::OK, exposition::CONTENT_TYPE));
+    assert_eq!(headers[CONTENT_LENGTH].to_str().unwrap(), plain.len().to_string());
+    let plain = String::from_utf8(plain).unwrap();
+    assert!(
+        plain.starts_with("# HELP akamai_test_hits ") && plain.contains("\nprocess_cpu_seconds_total "),
+        "{plain}"
+    );
+    let (_, headers, gzip) = ask(&site, Method::GET, "/metrics", "gzip").await;
+    assert_eq!(headers[CONTENT_ENCODING], "gzip");
+    assert_eq!(headers[CONTENT_LENGTH].to_str().unwrap(), gzip.len().to_string());
+    let mut text = String::new();
+    GzDecoder::new(gzip.as_slice()).read_to_string(&mut text).unwrap();
+    assert!(
+        text.contains("akamai_exporter_http_requests_total{code=\"200\",handler=\"/metrics\"} 1\n"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn other_methods_and_paths() {
+    let site = site(sample::store());
+    for path in ["/", "/metrics", "/-/healthy", "/-/ready"] {
+        let (status, headers, body) = ask(&site, Method::HEAD, path, "").await;
+        assert_eq!((status, body.len()), (StatusCode::OK, 0), "{path}");
+        assert!(headers[CONTENT_LENGTH].to_str().unwrap().parse::<usize>().unwrap() > 0, "{path}");
+        let (status, headers, _) = ask(&site, Method::POST, path, "").await;
+        assert_eq!((status, headers[ALLOW].to_str().unwrap()), (StatusCode::METHOD_NOT_ALLOWED, "GET,HEAD"));
+    }
+    assert_eq!(get(&site, "/nowhere").await.0, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn health_and_readiness() {
+    let waiting = site(Store::new(vec![sample::source("a", "s", &["1"])], Vec::new()));
+    assert_eq!(get(&waiting, "/-/healthy").await.0, StatusCode::OK);
+    assert_eq!(get(&waiting, "/-/ready").await.0, StatusCode::SERVICE_UNAVAILABLE);
+    let site = site(sample::store());
+    assert_eq!(get(&site, "/-/ready").await, (StatusCode::OK, "Ready.\n".to_owned()));
+    site.stopping.cancel();
+    assert_eq!(get(&site, "/-/ready").await, (StatusCode::SERVICE_UNAVAILABLE, "Stopping.\n".to_owned()));
+    assert_eq!(get(&site, "/-/healthy").await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn the_page_tells_what_is_wrong_and_escapes_it() {
+    let store = sample::store();
+    let mut outcome = sample::failure(sample::start(), Some(Reason::Auth));
+    outcome.attempt.failure = Some((Reason::Auth, "<script>alert(\"x\")</script>".to_owned()));
+    store.publish(0, 1, outcome);
+    let (status, page) = get(&site(store), "/").await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(!page.contains("<script>") && page.contains("&lt;script&gt;"), "{page}");
+    for words in [
+        "Account shop, source estats",
+        "timeout",
+        "it was timeout. ",
+        "180 s ago",
+        "not polled yet",
+        Reason::Auth.advice(),
+    ] {
+        assert!(page.contains(words), "{words}: {page}");
+    }
+}
