@@ -1,0 +1,217 @@
+//! Runs the real binary, as daemon or simulator, on ports of the system's choice.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// Something that takes longer is not going to happen. Only a failing test ever waits so long.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// A running binary and its log, which it writes as JSON.
+pub struct Process {
+    pub child: Child,
+    lines: Receiver<String>,
+    pub log: Vec<String>,
+}
+
+impl Process {
+    pub fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_akamai-exporter"));
+        command.args(arguments).args(["--log.format=json", "--log.level=debug"]);
+        command.env_clear().envs(environment.iter().copied()).stdin(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.stdout(Stdio::null()).spawn().unwrap();
+        let stderr = child.stderr.take().unwrap();
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { child, lines, log: Vec::new() }
+    }
+
+    /// The next log line; `what` is what the test waits for, should it never come.
+    pub fn next(&mut self, what: &str) -> Value {
+        match self.lines.recv_timeout(PATIENCE) {
+            Ok(line) => {
+                let event = serde_json::from_str(&line).unwrap_or_else(|_| json!({ "text": line }));
+                self.log.push(line);
+                event
+            }
+            Err(RecvTimeoutError::Timeout) => panic!("no log line any more before {what}:\n{}", self.tail()),
+            Err(RecvTimeoutError::Disconnected) => {
+                panic!("the process ended before {what}:\n{}", self.tail())
+            }
+        }
+    }
+
+    /// The next log line whose message begins with `message`.
+    pub fn line(&mut self, message: &str) -> Value {
+        loop {
+            let event = self.next(message);
+            if event["message"].as_str().is_some_and(|text| text.starts_with(message)) {
+                return event;
+            }
+        }
+    }
+
+    /// Reads the log to its end and returns the exit status.
+    pub fn ended(&mut self) -> ExitStatus {
+        while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
+            self.log.push(line);
+        }
+        let status = self.child.try_wait().unwrap();
+        // The log may end a moment before the process.
+        status.unwrap_or_else(|| self.child.wait().unwrap())
+    }
+
+    /// Sends a signal by its name, such as TERM.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
+        assert!(status.unwrap().success(), "kill -{name}");
+    }
+
+    fn tail(&self) -> String {
+        self.log[self.log.len().saturating_sub(40)..].join("\n")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// An HTTP answer.
+pub struct Answer {
+    pub status: u16,
+    pub body: String,
+}
+
+pub fn request(method: &str, url: &str, body: &str) -> Answer {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
+        let request = client.request(method.parse().unwrap(), url).body(body.to_owned());
+        let response = request.header("content-type", "application/json").send().await.unwrap();
+        Answer { status: response.status().as_u16(), body: response.text().await.unwrap() }
+    })
+}
+
+/// The simulated Akamai with its credentials file.
+pub struct Simulator {
+    pub process: Process,
+    pub directory: TempDir,
+    pub url: String,
+}
+
+impl Simulator {
+    /// Fast and generous, so that a test is about what it tests; `arguments` may say otherwise.
+    pub fn start(arguments: &[&str]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let edgerc = directory.path().join("edgerc").to_str().unwrap().to_owned();
+        let usual =
+            ["simulate", "--listen=127.0.0.1:0", "--latency=10ms", "--rate-limit=60000", "--edgerc", &edgerc];
+        let mut process = Process::start(&[&usual, arguments].concat(), &[]);
+        let event = process.line("simulating Akamai");
+        let url = format!("http://{}", event["address"].as_str().unwrap());
+        Self { process, directory, url }
+    }
+
+    pub fn edgerc(&self) -> PathBuf {
+        self.directory.path().join("edgerc")
+    }
+
+    /// Switches a fault on for the scope that `scope` describes, everything if it is `{}`.
+    pub fn fault(&self, name: &str, scope: &Value) {
+        let url = format!("{}/_simulator/faults/{name}", self.url);
+        let answer = request("PUT", &url, &scope.to_string());
+        assert_eq!(answer.status, 200, "{name}: {}", answer.body);
+    }
+
+    pub fn heal(&self) {
+        assert_eq!(request("DELETE", &format!("{}/_simulator/faults", self.url), "").status, 200);
+    }
+
+    /// What the simulator has seen: `requests`, `totals`, `violations`.
+    pub fn log(&self) -> Value {
+        serde_json::from_str(&request("GET", &format!("{}/_simulator/log", self.url), "").body).unwrap()
+    }
+}
+
+/// The exporter with its configuration.
+pub struct Exporter {
+    pub process: Process,
+    pub url: String,
+    pub directory: TempDir,
+}
+
+impl Exporter {
+    /// Starts it with this exporter.ini; `EDGERC` in it stands for the simulator's credentials file.
+    pub fn start(simulator: &Simulator, ini: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let file = write(directory.path(), &ini.replace("EDGERC", simulator.edgerc().to_str().unwrap()));
+        let arguments = ["--config.file", file.to_str().unwrap(), "--web.listen-address=127.0.0.1:0"];
+        let mut process = Process::start(&arguments, &[]);
+        let url = format!("http://{}", process.line("listening")["address"].as_str().unwrap());
+        Self { process, url, directory }
+    }
+
+    pub fn get(&self, path: &str) -> Answer {
+        request("GET", &format!("{}{path}", self.url), "")
+    }
+
+    pub fn metrics(&self) -> Metrics {
+        let answer = self.get("/metrics");
+        assert_eq!(answer.status, 200);
+        Metrics(answer.body)
+    }
+
+    /// The metrics as soon as they are as `is_so` wants them; looks again whenever a snapshot was encoded.
+    pub fn eventually(&mut self, what: &str, is_so: impl Fn(&Metrics) -> bool) -> Metrics {
+        loop {
+            let metrics = self.metrics();
+            if is_so(&metrics) {
+                return metrics;
+            }
+            while self.process.next(what)["message"] != "exposition encoded" {}
+        }
+    }
+}
+
+pub fn write(directory: &Path, ini: &str) -> PathBuf {
+    let file = directory.join("exporter.ini");
+    std::fs::write(&file, ini).unwrap();
+    file
+}
+
+/// An exposition, as text.
+pub struct Metrics(pub String);
+
+impl Metrics {
+    /// The value of the only series whose name and labels contain all of `parts`; the first is the metric's name.
+    pub fn value(&self, parts: &[&str]) -> Option<f64> {
+        let found = self.series(parts);
+        assert!(found.len() < 2, "{parts:?} is ambiguous: {found:?}");
+        found.first().map(|(_, value)| *value)
+    }
+
+    /// All series whose name is the first of `parts` and whose labels contain the others.
+    pub fn series(&self, parts: &[&str]) -> Vec<(&str, f64)> {
+        let lines = self.0.lines().filter(|line| !line.starts_with('#'));
+        lines
+            .filter_map(|line| line.rsplit_once(' '))
+            .filter(|(series, _)| series.split('{').next() == parts.first().copied())
+            .filter(|(series, _)| parts[1..].iter().all(|part| series.contains(part)))
+            .map(|(series, value)| (series, value.parse().unwrap()))
+            .collect()
+    }
+}
