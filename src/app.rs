@@ -150,6 +150,7 @@ fn apis(config: &Config, clock: &SharedClock, telemetry: &Arc<Telemetry>) -> Api
 }
 
 type Calls = mpsc::Receiver<()>;
+type Jobs = Vec<(CronExpression, mpsc::Sender<()>)>;
 
 /// The pollers with their ears, and what calls them.
 fn pollers(
@@ -158,7 +159,7 @@ fn pollers(
     store: &Arc<Store>,
     telemetry: &Arc<Telemetry>,
     clock: &SharedClock,
-) -> (Vec<(Poller, Calls)>, Vec<(CronExpression, mpsc::Sender<()>)>) {
+) -> (Vec<(Poller, Calls)>, Jobs) {
     let (mut pollers, mut jobs) = (Vec::new(), Vec::new());
     let shares: Vec<_> = (0..config.sources.len()).map(|own| demands(&config.sources, own)).collect();
     for (index, (source, (demands, place))) in config.sources.into_iter().zip(shares).enumerate() {

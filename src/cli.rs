@@ -205,7 +205,7 @@ impl Simulate {
         let edgerc = simulator.edgerc(address);
         match &self.edgerc {
             Some(file) => {
-                write_private(file, &edgerc).with_context(|| format!("cannot write {}", file.display()))?
+                write_private(file, &edgerc).with_context(|| format!("cannot write {}", file.display()))?;
             }
             None => say(std::io::stdout(), &edgerc),
         }

@@ -15,7 +15,6 @@ use crate::akamai::credentials::{CredentialStore, Environment};
 use crate::akamai::{Manners, SwitchKey};
 use crate::clock::SharedClock;
 use crate::ini::{self, Key, Problems, Reader, Section, nearest};
-use crate::poller::overload;
 use crate::schedule::{Schedule, fair_rates};
 use crate::snapshot::SourceInfo;
 use crate::source::{KINDS, Kind, Source};
@@ -208,7 +207,7 @@ fn overloads(accounts: &[AccountConfig], sources: &[SourceConfig]) -> Vec<String
             let needed = std::time::Duration::from_secs_f64(60.0 * source.info.targets.len() as f64 / rate);
             if needed.as_secs_f64() > source.info.interval.as_secs_f64() * 1.001 {
                 let name = format!("account {}, source {}", source.info.account, source.info.name);
-                warnings.push(format!("{name}: {}", overload(&source.info, limit, needed)));
+                warnings.push(format!("{name}: {}", source.info.overload(limit, needed)));
             }
         }
     }

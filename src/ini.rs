@@ -59,7 +59,7 @@ pub fn parse(bytes: &[u8], problems: &mut Problems) -> Document {
         let section = sections.last_mut();
         match (lex(raw), section) {
             (Ok(Line::Entry(key, value)), Some(section)) => {
-                section.entries.push(Entry { name: key.to_ascii_lowercase(), key, value, line })
+                section.entries.push(Entry { name: key.to_ascii_lowercase(), key, value, line });
             }
             (Ok(Line::Header(header)), _) => sections.push(Section { header, line, entries: Vec::new() }),
             (Err(message), section) => {

@@ -1,4 +1,18 @@
-//! A Prometheus exporter for Akamai.
+//! A Prometheus exporter for Akamai: it polls eStats, the distribution of HTTP status codes, on schedules into memory, and serves
+//! what it has at `/metrics`.
+//!
+//! One straight line leads from the configuration to the bytes of a scrape, and this is a good order to read it in:
+//!
+//! 1. [`config`] reads `exporter.ini` through [`ini`], finds credentials ([`akamai::credentials`]) and opens the sources.
+//! 2. [`source`] has the list of kinds; [`source::estats`] is one: its keys, its requests, its parser, its metric families.
+//! 3. [`poller`] gives each target of a source its turn, on what [`schedule`] understands.
+//! 4. [`akamai`] sends one signed request within the budget, and gives each failure one of the [`model::Reason`]s.
+//! 5. [`snapshot`] holds the last good data of every target with its health; its `exposition` is what a scrape gets.
+//! 6. [`server`] hands these bytes out, with the exporter's own metrics from [`telemetry`], and the page at `/`.
+//!
+//! [`app`] builds all of it and starts and stops it; [`cli`] is arguments in and exit status out. [`simulator`] stands in for Akamai.
+//! [`model`], [`clock`] and [`shutdown`] are what the rest shares. Who may import whom is in `ARCHITECTURE.md`, and a test holds it.
+
 pub mod akamai;
 pub mod app;
 pub mod cli;

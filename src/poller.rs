@@ -198,21 +198,10 @@ impl Poller {
         if effective > state.told_interval.mul_f64(1.1) {
             let (account, source) = (&self.info.account, &self.info.name);
             let (limit, _) = self.api.allowance();
-            tracing::warn!(account, source, "{}", overload(&self.info, limit, effective));
+            tracing::warn!(account, source, "{}", self.info.overload(limit, effective));
         }
         state.told_interval = effective;
     }
-}
-
-/// Says that a source's targets do not fit into its interval, and which interval can be kept.
-#[must_use]
-pub fn overload(info: &SourceInfo, limit: u32, effective: Duration) -> String {
-    format!(
-        "{} targets do not fit into {} s: with the budget out of {limit} requests a minute each is polled about every {:.0} s, in turn",
-        info.targets.len(),
-        info.interval.as_secs(),
-        effective.as_secs_f64().ceil()
-    )
 }
 
 struct State {

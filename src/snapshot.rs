@@ -36,6 +36,19 @@ pub struct SourceInfo {
     pub targets: Vec<Target>,
 }
 
+impl SourceInfo {
+    /// Says that the targets do not fit into the interval, and which one `limit` requests a minute allow.
+    #[must_use]
+    pub fn overload(&self, limit: u32, effective: Duration) -> String {
+        format!(
+            "{} targets do not fit into {} s: with the budget out of {limit} requests a minute each is polled about every {:.0} s, in turn",
+            self.targets.len(),
+            self.interval.as_secs(),
+            effective.as_secs_f64().ceil()
+        )
+    }
+}
+
 /// How a poll of a target went.
 #[derive(Clone, Debug)]
 pub struct Attempt {
