@@ -73,7 +73,8 @@ pub async fn run(
         stopping: stop.clone(),
     };
     let (pollers, jobs) = pollers(config, &apis, &store, &telemetry, &clock);
-    let timer = Timer::start(jobs).await.context("cron timer")?;
+    // The timer wakes twice a second: only where someone waits for it.
+    let timer = if jobs.is_empty() { None } else { Some(Timer::start(jobs).await.context("cron timer")?) };
     let mut work = JoinSet::new();
     work.spawn(encoder::run(store, encoded, clock, stop.clone()));
     for (poller, calls) in pollers {
@@ -114,12 +115,14 @@ async fn attend(
 /// Polls end first, the server last, so that a scrape under way gets its answer.
 async fn drain(
     mut work: JoinSet<()>,
-    timer: Timer,
+    timer: Option<Timer>,
     quiet: CancellationToken,
     mut server: JoinSet<std::io::Result<()>>,
 ) {
     while work.join_next().await.is_some() {}
-    timer.stop().await;
+    if let Some(timer) = timer {
+        timer.stop().await;
+    }
     quiet.cancel();
     while server.join_next().await.is_some() {}
 }

@@ -1,5 +1,7 @@
 //! Arguments in, exit status out.
 
+mod status;
+
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -12,10 +14,12 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
 
+use self::status::Running;
 use crate::akamai::credentials::Environment;
 use crate::app;
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::Config;
+use crate::server::STATUS_PATH;
 use crate::shutdown::Signals;
 use crate::simulator::{CpCodes, Options, Simulator};
 use crate::telemetry::logging::{self, Format, Level};
@@ -68,6 +72,19 @@ enum Command {
     },
     /// Run the simulated Akamai alone
     Simulate(Simulate),
+    /// Print what a running exporter says of every source: runs, samples, durations, last success, last error
+    Status {
+        #[command(flatten)]
+        running: Running,
+        /// For programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Exit with 0 if a running exporter lives: for a container's HEALTHCHECK
+    Healthcheck {
+        #[command(flatten)]
+        running: Running,
+    },
 }
 
 #[derive(Args, Debug)]
@@ -106,7 +123,7 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 }
 
 fn path(text: &str) -> Result<String, String> {
-    let taken = ["/", "/-/healthy", "/-/ready"];
+    let taken = ["/", "/-/healthy", "/-/ready", STATUS_PATH];
     let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/-_.".contains(&byte));
     if text.starts_with('/') && plain && !taken.contains(&text) {
         Ok(text.to_owned())
@@ -128,6 +145,10 @@ pub fn run() -> ExitCode {
         None => return daemon(cli, clock),
         Some(Command::Demo { seed }) => block_on(demo(seed, cli.web, clock)),
         Some(Command::Simulate(simulate)) => block_on(simulate.run(clock)),
+        Some(Command::Status { running, json }) => {
+            block_on(async move { running.status(json).await.map(|text| say(std::io::stdout(), &text)) })
+        }
+        Some(Command::Healthcheck { running }) => block_on(async move { running.health().await }),
     };
     finish(result)
 }

@@ -1,28 +1,35 @@
 //! What the process answers over HTTP. Everything is read from memory: no request here ever leads to one to Akamai.
 
 mod encoding;
-mod status;
+pub mod status;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
-use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, VARY};
+use axum::http::header::{
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+    VARY,
+};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
+use axum::{Json, Router};
 use futures_util::stream;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use self::status::{Status, page};
 use crate::akamai::Api;
 use crate::clock::SharedClock;
 use crate::snapshot::Store;
 use crate::snapshot::exposition::{self, Exposition};
 use crate::telemetry::Telemetry;
+
+/// Where the status is as JSON.
+pub const STATUS_PATH: &str = "/api/v1/status";
 
 /// What the answers are made of.
 #[derive(Clone, Debug)]
@@ -61,6 +68,7 @@ pub async fn serve(listener: TcpListener, site: Site, stop: CancellationToken) -
 pub fn router(site: Site) -> Router {
     Router::new()
         .route("/", get(page))
+        .route(STATUS_PATH, get(status_json))
         .route("/-/healthy", get(healthy))
         .route("/-/ready", get(ready))
         .route(&site.telemetry_path, get(metrics))
@@ -71,7 +79,7 @@ pub fn router(site: Site) -> Router {
 
 async fn count(State(site): State<Site>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    let known = ["/", "/-/healthy", "/-/ready", &site.telemetry_path];
+    let known = ["/", STATUS_PATH, "/-/healthy", "/-/ready", &site.telemetry_path];
     let handler = known.into_iter().find(|known| *known == path).unwrap_or("other").to_owned();
     let response = next.run(request).await;
     site.telemetry.http_request(&handler, response.status().as_str());
@@ -102,9 +110,19 @@ fn text(parts: [Bytes; 2]) -> Response {
     (headers, body).into_response()
 }
 
-async fn page(State(site): State<Site>) -> Html<String> {
-    let budgets = site.apis.iter().map(|api| status::Budget::of(api)).collect::<Vec<_>>();
-    Html(status::render(&site.store.current(), &budgets, &site.telemetry_path, site.clock.now()))
+fn status(site: &Site) -> Status {
+    Status::of(&site.store.current(), &site.apis, site.clock.now())
+}
+
+async fn page(State(site): State<Site>) -> Response {
+    // Nothing on the page may load anything or run, whatever text from outside it shows.
+    let policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    let headers = [(CONTENT_SECURITY_POLICY, policy), (CACHE_CONTROL, "no-store")];
+    (headers, Html(page::render(&status(&site), &site.telemetry_path))).into_response()
+}
+
+async fn status_json(State(site): State<Site>) -> Response {
+    ([(CACHE_CONTROL, "no-store")], Json(status(&site))).into_response()
 }
 
 /// The process lives. Akamai has no say in that: restarting would not mend it.

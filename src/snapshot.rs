@@ -92,6 +92,38 @@ impl TargetState {
     }
 }
 
+/// What has come of a source's polls since the start.
+#[derive(Clone, Debug, Default)]
+pub struct Totals {
+    /// Polls, of whichever target.
+    pub polls: u64,
+    /// Those of them that gave no data.
+    pub failures: u64,
+    /// How long they took in all.
+    pub took: Duration,
+    /// Samples that the last successful one gave.
+    pub last_samples: usize,
+    /// Samples that all of them gave.
+    pub samples: u64,
+    /// The last failure, and of which target.
+    pub last_failure: Option<(usize, Attempt)>,
+}
+
+impl Totals {
+    fn count(&mut self, target: usize, outcome: &Outcome) {
+        self.polls += 1;
+        self.took += outcome.attempt.took;
+        if outcome.attempt.failure.is_some() {
+            self.failures += 1;
+            self.last_failure = Some((target, outcome.attempt.clone()));
+        }
+        if let Some(data) = &outcome.data {
+            self.last_samples = data.batch.len();
+            self.samples += data.batch.len() as u64;
+        }
+    }
+}
+
 /// What is known of a source.
 #[derive(Clone, Debug)]
 pub struct SourceState {
@@ -99,6 +131,8 @@ pub struct SourceState {
     pub info: Arc<SourceInfo>,
     /// How far apart its polls are, given the budget.
     pub effective_interval: Duration,
+    /// What has come of its polls.
+    pub totals: Totals,
     /// Its targets, in the order of `info.targets`.
     pub targets: Vec<Arc<TargetState>>,
 }
@@ -186,7 +220,12 @@ impl Store {
     pub fn new(sources: Vec<Arc<SourceInfo>>, labels: Vec<(String, String)>) -> Self {
         let fresh = |info: Arc<SourceInfo>| {
             let targets = info.targets.iter().map(|_| Arc::default()).collect();
-            Arc::new(SourceState { effective_interval: info.interval, info, targets })
+            Arc::new(SourceState {
+                effective_interval: info.interval,
+                totals: Totals::default(),
+                info,
+                targets,
+            })
         };
         let sources = sources.into_iter().map(fresh).collect();
         Self(watch::Sender::new(Arc::new(Snapshot { labels: labels.into(), sources })))
@@ -196,7 +235,9 @@ impl Store {
     pub fn publish(&self, source: usize, target: usize, outcome: Outcome) {
         self.0.send_modify(|snapshot| {
             let snapshot = Arc::make_mut(snapshot);
-            Arc::make_mut(&mut snapshot.sources[source]).effective_interval = outcome.effective_interval;
+            let state = Arc::make_mut(&mut snapshot.sources[source]);
+            state.effective_interval = outcome.effective_interval;
+            state.totals.count(target, &outcome);
             snapshot.edit(source, target, |state| {
                 state.next_due = Some(outcome.next_due);
                 if outcome.attempt.failure.is_some() {

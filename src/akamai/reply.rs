@@ -85,10 +85,11 @@ pub(super) fn clock(skew: Option<f64>) -> String {
 
 /// Title, detail and sub-errors in one line.
 fn said(problem: &Value) -> String {
-    let own = text(problem, "detail").or_else(|| text(problem, "title"));
+    let own =
+        text(problem, "detail").or_else(|| text(problem, "title")).map(|words| words.trim_end_matches('.'));
     let errors = problem.get("errors").and_then(Value::as_array).into_iter().flatten();
     let parts = own.map(str::to_owned).into_iter().chain(errors.filter_map(|error| {
-        let words = text(error, "detail").or_else(|| text(error, "title"))?;
+        let words = text(error, "detail").or_else(|| text(error, "title"))?.trim_end_matches('.');
         Some(match text(error, "requestField") {
             Some(field) => format!("{words} ({field})"),
             None => words.to_owned(),
@@ -133,13 +134,13 @@ mod tests {
     fn the_apis() {
         let body = r#"{"type":"forbidden.request.error","title":"Forbidden request.","status":403,
             "errors":[{"title":"Field access denied.","detail":"You don't have access to 5","requestField":"cpCode"}]}"#;
-        let words = "Akamai answered 403: Forbidden request.; You don't have access to 5 (cpCode)";
+        let words = "Akamai answered 403: Forbidden request; You don't have access to 5 (cpCode)";
         check(403, body, Reason::Forbidden, words);
         check(
             400,
             r#"{"title":"Incorrect request."}"#,
             Reason::BadRequest,
-            "Akamai answered 400: Incorrect request.",
+            "Akamai answered 400: Incorrect request",
         );
         check(404, "{}", Reason::NotFound, "Akamai answered 404");
         check(429, r#"{"detail":"Too many"}"#, Reason::RateLimited, "Akamai answered 429: Too many");

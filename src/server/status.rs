@@ -1,138 +1,278 @@
-//! The page at `/`: every source, what it last did, what comes next and what is wrong. A pure function of the snapshot.
+//! How everything stands, as one plain value: the page at `/` shows it to people, `/api/v1/status` gives it to programs, and
+//! `akamai-exporter status` prints it in a terminal. Reading it never asks Akamai anything.
+
+pub(super) mod page;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use maud::{DOCTYPE, Markup, html};
+use serde::{Deserialize, Serialize};
 
 use crate::akamai::Api;
-use crate::snapshot::{Snapshot, SourceState, TargetState};
+use crate::model::{Batch, Family, Reason, Target};
+use crate::snapshot::{Attempt, Snapshot, SourceState, TargetState};
+use crate::source::estats::families::{SAMPLE_HITS, STATUS_RATIO};
 
-/// What the page tells of a budget.
-#[derive(Clone, Debug)]
-pub(super) struct Budget {
-    account: String,
-    api: &'static str,
-    limit: u32,
-    remaining: Option<u32>,
-    per_minute: f64,
+/// How everything stands. Times are RFC 3339 in UTC, durations seconds, shares 0 to 1.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Status {
+    /// The exporter's version.
+    pub version: String,
+    /// When this was written.
+    pub now: DateTime<Utc>,
+    /// Whether the first data is there.
+    pub ready: bool,
+    /// The accounts that have sources.
+    pub accounts: Vec<AccountStatus>,
 }
 
-impl Budget {
-    pub(super) fn of(api: &Api) -> Self {
+/// How an account stands.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct AccountStatus {
+    /// Its name in exporter.ini.
+    pub name: String,
+    /// Where its credentials come from.
+    pub credentials: String,
+    /// What it may ask of each API.
+    pub budgets: Vec<BudgetStatus>,
+    /// What it is asked for.
+    pub sources: Vec<SourceStatus>,
+}
+
+/// What an account may ask of an API.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct BudgetStatus {
+    /// The API.
+    pub api: String,
+    /// Requests a minute that Akamai allows.
+    pub limit: u32,
+    /// Requests a minute that the exporter allows itself.
+    pub per_minute: f64,
+    /// What Akamai's last answer said is left.
+    pub remaining: Option<u32>,
+}
+
+/// Whether there is data.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// The last poll gave data.
+    Up,
+    /// The last poll gave none.
+    Down,
+    /// Not polled yet.
+    Waiting,
+}
+
+/// How a source stands.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct SourceStatus {
+    /// Its name in exporter.ini.
+    pub name: String,
+    /// Its kind.
+    pub kind: String,
+    /// Up if any of its targets is.
+    pub state: State,
+    /// When it polls, in words.
+    pub schedule: String,
+    /// How far apart its polls are meant to be.
+    pub interval_seconds: f64,
+    /// How far apart they are, given the budget.
+    pub effective_interval_seconds: f64,
+    /// When a poll last gave data.
+    pub last_success: Option<DateTime<Utc>>,
+    /// When the next poll is due.
+    pub next_due: Option<DateTime<Utc>>,
+    /// Polls since the start.
+    pub polls: u64,
+    /// Those that gave no data.
+    pub failures: u64,
+    /// How long a poll takes.
+    pub mean_seconds: Option<f64>,
+    /// Samples of the last poll that gave data.
+    pub last_samples: usize,
+    /// Samples since the start.
+    pub samples: u64,
+    /// Series that are exported now.
+    pub series: usize,
+    /// The last failure, though it may be over.
+    pub last_failure: Option<FailureStatus>,
+    /// What it asks for.
+    pub targets: Vec<TargetStatus>,
+}
+
+/// A poll that gave no data.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct FailureStatus {
+    /// When it ended.
+    pub at: DateTime<Utc>,
+    /// What was asked for.
+    pub target: String,
+    /// The reason, from the closed set.
+    pub reason: String,
+    /// What happened.
+    pub message: String,
+    /// What to do about it.
+    pub advice: String,
+}
+
+/// How a target stands.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct TargetStatus {
+    /// What messages call it.
+    pub name: String,
+    /// The labels that tell it from others.
+    pub labels: BTreeMap<String, String>,
+    /// Whether its last poll gave data.
+    pub state: State,
+    /// When that was.
+    pub last_poll: Option<DateTime<Utc>>,
+    /// How long it took.
+    pub seconds: Option<f64>,
+    /// When a poll last gave data.
+    pub last_success: Option<DateTime<Utc>>,
+    /// When the next one is due.
+    pub next_due: Option<DateTime<Utc>>,
+    /// Why the last one gave none.
+    pub failure: Option<FailureStatus>,
+    /// Series that are exported now: none once the data is too old.
+    pub series: usize,
+    /// What the sample says of status codes.
+    pub tiers: Vec<TierStatus>,
+}
+
+/// The shares of the status classes at edge or origin.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct TierStatus {
+    /// `edge` or `origin`.
+    pub tier: String,
+    /// Responses in the sample.
+    pub hits: f64,
+    /// The share of each class that has any.
+    pub shares: BTreeMap<String, f64>,
+}
+
+impl Status {
+    /// How everything stands at `now`.
+    #[must_use]
+    pub fn of(snapshot: &Snapshot, apis: &[Arc<Api>], now: DateTime<Utc>) -> Self {
+        let mut accounts: Vec<AccountStatus> = Vec::new();
+        for source in &snapshot.sources {
+            let name = source.info.account.as_str();
+            let at = accounts.iter().position(|account| account.name == name).unwrap_or_else(|| {
+                accounts.push(account(name, apis));
+                accounts.len() - 1
+            });
+            accounts[at].sources.push(source_status(source));
+        }
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        Self { version, now, ready: snapshot.has_had_data(), accounts }
+    }
+}
+
+fn account(name: &str, apis: &[Arc<Api>]) -> AccountStatus {
+    let own = || apis.iter().filter(|api| api.account().name() == name);
+    let budget = |api: &Arc<Api>| {
         let (limit, remaining) = api.allowance();
-        let account = api.account().name().to_owned();
-        Self { account, api: api.limit().name, limit, remaining, per_minute: api.per_minute() }
-    }
-}
-
-/// Few enough rules that the page reads well anywhere.
-const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;color-scheme:light dark}\
-    table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.3rem .6rem;border-bottom:1px solid #8885;vertical-align:top}\
-    .bad{color:#c22}.good{color:#282}";
-
-/// The page.
-pub(super) fn render(
-    snapshot: &Snapshot,
-    budgets: &[Budget],
-    telemetry_path: &str,
-    now: DateTime<Utc>,
-) -> String {
-    let version = env!("CARGO_PKG_VERSION");
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                title { "Akamai exporter" }
-                style { (STYLE) }
-            }
-            body {
-                h1 { "Akamai exporter" }
-                p {
-                    "Version " (version) ". " a href=(telemetry_path) { "Metrics" } ", "
-                    a href="/-/healthy" { "health" } ", " a href="/-/ready" { "readiness" } "."
-                }
-                @for source in &snapshot.sources { (section(source, now)) }
-                (budget_table(budgets))
-            }
-        }
+        BudgetStatus { api: api.limit().name.to_owned(), limit, per_minute: api.per_minute(), remaining }
     };
-    page.into_string()
-}
-
-fn section(source: &SourceState, now: DateTime<Utc>) -> Markup {
-    let info = &source.info;
-    let (state, class) = match source.is_up() {
-        Some(true) => ("up", "good"),
-        Some(false) => ("down", "bad"),
-        None => ("not polled yet", ""),
-    };
-    html! {
-        h2 { "Account " (info.account) ", source " (info.name) ": " span class=(class) { (state) } }
-        p {
-            (info.kind) ", polled " (info.schedule) ", " (source.series()) " series."
-            @if source.effective_interval > info.interval {
-                " " strong class="bad" {
-                    "The targets do not fit into the budget: each is polled about every "
-                    (source.effective_interval.as_secs()) " s."
-                }
-            }
-        }
-        table {
-            thead { tr { th { "Target" } th { "Last poll" } th { "Outcome" } th { "Data of" } th { "Next due" } } }
-            tbody { @for (target, state) in source.targets() { (row(&target.name, state, now)) } }
-        }
+    let credentials = own().next().map(|api| api.account().credentials().origin().to_string());
+    AccountStatus {
+        name: name.to_owned(),
+        credentials: credentials.unwrap_or_default(),
+        budgets: own().map(budget).collect(),
+        sources: Vec::new(),
     }
 }
 
-fn row(name: &str, state: &TargetState, now: DateTime<Utc>) -> Markup {
-    let last = state.last.as_ref();
-    let failure = last.and_then(|attempt| attempt.failure.as_ref());
-    html! {
-        tr {
-            td { (name) }
-            td { @if let Some(attempt) = last { (ago(attempt.at, now)) } @else { "none yet" } }
-            td {
-                @if let Some((reason, words)) = failure {
-                    strong class="bad" { (reason.label()) } ": " (words) ". " (reason.advice())
-                } @else if last.is_some() { span class="good" { "data" } }
-            }
-            td {
-                @if let Some(at) = state.last_success { (ago(at, now)) }
-                @if state.data.is_none() && state.last_success.is_some() { " (too old to be shown)" }
-            }
-            td { @if let Some(due) = state.next_due { (ahead(due, now)) } }
+fn source_status(source: &SourceState) -> SourceStatus {
+    let (info, totals) = (&source.info, &source.totals);
+    let last_failure = totals
+        .last_failure
+        .as_ref()
+        .and_then(|(target, attempt)| failure(&info.targets[*target].name, attempt));
+    SourceStatus {
+        name: info.name.clone(),
+        kind: info.kind.to_owned(),
+        state: state(source.is_up()),
+        schedule: info.schedule.clone(),
+        interval_seconds: info.interval.as_secs_f64(),
+        effective_interval_seconds: source.effective_interval.as_secs_f64(),
+        last_success: source.last_success(),
+        next_due: source.next_due(),
+        polls: totals.polls,
+        failures: totals.failures,
+        mean_seconds: (totals.polls > 0).then(|| totals.took.as_secs_f64() / totals.polls as f64),
+        last_samples: totals.last_samples,
+        samples: totals.samples,
+        series: source.series(),
+        last_failure,
+        targets: source.targets().map(|(target, state)| target_status(target, state)).collect(),
+    }
+}
+
+fn target_status(target: &Target, known: &TargetState) -> TargetStatus {
+    let labels = target.labels.iter().filter(|(_, value)| !value.is_empty());
+    TargetStatus {
+        name: target.name.clone(),
+        labels: labels.map(|(name, value)| ((*name).to_owned(), value.to_string())).collect(),
+        state: state(known.is_up()),
+        last_poll: known.last.as_ref().map(|attempt| attempt.at),
+        seconds: known.last.as_ref().map(|attempt| attempt.took.as_secs_f64()),
+        last_success: known.last_success,
+        next_due: known.next_due,
+        failure: known.last.as_ref().and_then(|attempt| failure(&target.name, attempt)),
+        series: known.data.as_ref().map_or(0, |data| data.batch.len()),
+        tiers: known.data.as_ref().map(|data| tiers(&data.batch)).unwrap_or_default(),
+    }
+}
+
+fn state(up: Option<bool>) -> State {
+    match up {
+        Some(true) => State::Up,
+        Some(false) => State::Down,
+        None => State::Waiting,
+    }
+}
+
+fn failure(target: &str, attempt: &Attempt) -> Option<FailureStatus> {
+    let (reason, message): &(Reason, String) = attempt.failure.as_ref()?;
+    Some(FailureStatus {
+        at: attempt.at,
+        target: target.to_owned(),
+        reason: reason.label().to_owned(),
+        message: message.clone(),
+        advice: reason.advice().to_owned(),
+    })
+}
+
+/// What the eStats families of a batch say, tier by tier.
+fn tiers(batch: &Batch) -> Vec<TierStatus> {
+    let mut tiers: BTreeMap<String, TierStatus> = BTreeMap::new();
+    for (labels, hits) in samples(batch, &SAMPLE_HITS) {
+        let tier = labels("tier");
+        tiers.insert(tier.clone(), TierStatus { tier, hits, shares: BTreeMap::new() });
+    }
+    for (labels, ratio) in samples(batch, &STATUS_RATIO) {
+        if let Some(tier) = tiers.get_mut(&labels("tier")).filter(|_| ratio > 0.0) {
+            tier.shares.insert(labels("status_class"), ratio);
         }
     }
+    tiers.into_values().collect()
 }
 
-fn budget_table(budgets: &[Budget]) -> Markup {
-    html! {
-        h2 { "Budgets" }
-        table {
-            thead { tr { th { "Account" } th { "API" } th { "Limit a minute" } th { "Ours" } th { "Left" } } }
-            tbody {
-                @for budget in budgets {
-                    tr {
-                        td { (budget.account) }
-                        td { (budget.api) }
-                        td { (budget.limit) }
-                        td { (format!("{:.1}", budget.per_minute)) }
-                        td { @if let Some(remaining) = budget.remaining { (remaining) } }
-                    }
-                }
-            }
-        }
-    }
-}
-
-fn ago(time: DateTime<Utc>, now: DateTime<Utc>) -> String {
-    format!("{} s ago", (now - time).num_seconds().max(0))
-}
-
-fn ahead(time: DateTime<Utc>, now: DateTime<Utc>) -> String {
-    match (time - now).num_seconds() {
-        seconds if seconds > 0 => format!("in {seconds} s"),
-        _ => "now".to_owned(),
-    }
+/// The samples of `family`, each with a way to look a label up.
+fn samples<'a>(
+    batch: &'a Batch,
+    family: &'static Family,
+) -> impl Iterator<Item = (impl Fn(&str) -> String + 'a, f64)> + 'a {
+    let groups = batch.groups().iter().filter(move |group| std::ptr::eq(group.family(), family));
+    groups.flat_map(|group| group.samples()).map(move |(values, value)| {
+        let label = move |name: &str| {
+            let at = family.labels.iter().position(|label| *label == name);
+            at.map(|at| values[at].to_string()).unwrap_or_default()
+        };
+        (label, value)
+    })
 }

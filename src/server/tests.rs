@@ -64,7 +64,7 @@ async fn metrics_plain_and_gzip() {
 #[tokio::test]
 async fn other_methods_and_paths() {
     let site = site(sample::store());
-    for path in ["/", "/metrics", "/-/healthy", "/-/ready"] {
+    for path in ["/", "/metrics", "/api/v1/status", "/-/healthy", "/-/ready"] {
         let (status, headers, body) = ask(&site, Method::HEAD, path, "").await;
         assert_eq!((status, body.len()), (StatusCode::OK, 0), "{path}");
         assert!(headers[CONTENT_LENGTH].to_str().unwrap().parse::<usize>().unwrap() > 0, "{path}");
@@ -92,17 +92,43 @@ async fn the_page_tells_what_is_wrong_and_escapes_it() {
     let mut outcome = sample::failure(sample::start(), Some(Reason::Auth));
     outcome.attempt.failure = Some((Reason::Auth, "<script>alert(\"x\")</script>".to_owned()));
     store.publish(0, 1, outcome);
-    let (status, page) = get(&site(store), "/").await;
+    let site = site(store);
+    let (status, headers, page) = ask(&site, Method::GET, "/", "").await;
+    let page = String::from_utf8(page).unwrap();
     assert_eq!(status, StatusCode::OK);
+    assert!(headers[CONTENT_SECURITY_POLICY].to_str().unwrap().starts_with("default-src 'none'"));
     assert!(!page.contains("<script>") && page.contains("&lt;script&gt;"), "{page}");
-    for words in [
-        "Account shop, source estats",
-        "timeout",
-        "it was timeout. ",
-        "180 s ago",
-        "not polled yet",
+    let expected = [
+        "1 of 3 sources without data",
+        "Account shop",
+        "CP code 7: it was timeout. Akamai or the network is slow; it is tried again. The last data is 3 min old.",
+        "Not polled yet.",
         Reason::Auth.advice(),
-    ] {
+    ];
+    for words in expected {
         assert!(page.contains(words), "{words}: {page}");
     }
+}
+
+#[tokio::test]
+async fn the_status_for_programs() {
+    let (_, headers, body) = ask(&site(sample::store()), Method::GET, "/api/v1/status", "").await;
+    assert_eq!(headers[CONTENT_TYPE], "application/json");
+    let status: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!((&status["ready"], &status["now"]), (&true.into(), &"2026-11-20T10:03:00Z".into()));
+    let source = &status["accounts"][1]["sources"][0];
+    assert_eq!(
+        (&source["state"], &source["polls"], &source["failures"]),
+        (&"down".into(), &2.into(), &1.into())
+    );
+    assert_eq!(
+        (&source["last_samples"], &source["samples"], &source["mean_seconds"]),
+        (&1.into(), &1.into(), &7.0.into())
+    );
+    assert_eq!(source["last_failure"]["reason"], "timeout");
+    assert_eq!(source["targets"][0]["labels"]["cpcode"], "7");
+    assert!(
+        serde_json::from_slice::<status::Status>(&body).is_ok(),
+        "the command reads what the server writes"
+    );
 }

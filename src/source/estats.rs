@@ -5,7 +5,7 @@
 //! may be added up over time. Without `delivery` the API answers for whichever network was collected first, so that is always asked for.
 
 mod answer;
-mod families;
+pub mod families;
 mod legacy;
 
 use std::sync::Arc;

@@ -17,7 +17,8 @@ static HITS: Family = gauge(
     &["cpcode", "url", "delivery", "tier", "status"],
 );
 
-static SAMPLE_HITS: Family = gauge(
+/// The size of a sample: the status page shows it.
+pub static SAMPLE_HITS: Family = gauge(
     "akamai_estats_sample_hits",
     "Responses in the nine-second sample (edgeHits, originHits).",
     &["cpcode", "url", "delivery", "tier"],
@@ -29,7 +30,8 @@ static SAMPLE_ERRORS: Family = gauge(
     &["cpcode", "url", "delivery", "tier"],
 );
 
-static STATUS_RATIO: Family = gauge(
+/// The share of a status class: the status page draws it.
+pub static STATUS_RATIO: Family = gauge(
     "akamai_estats_status_ratio",
     "Share of a status class in the sample's responses, 0 to 1, from hits; all seven classes while there are responses.",
     &["cpcode", "url", "delivery", "tier", "status_class"],
