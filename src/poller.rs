@@ -27,7 +27,7 @@ use crate::source::{PollResult, Source};
 use crate::telemetry::Telemetry;
 
 /// More requests of one source do not run at a time. An eStats call takes seconds, so at 28 a minute a handful run anyway.
-const MOST_RUNNING: usize = 32;
+const MOST_RUNNING: usize = 256;
 
 /// What a poller works with.
 #[derive(Debug)]

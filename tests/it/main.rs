@@ -1,9 +1,14 @@
 //! Tests of the real binary, in one test program: against the simulator, and against Prometheus' own tools.
 //!
-//! They wait for log lines, never for time: `process::Process` reads the log of what it started, and a condition is looked at again after
-//! each line.
+//! They wait for log lines, never for time: `process::Process` reads the log of what it started, and a condition is
+//! looked at again after each line.
 
 #![expect(unreachable_pub, reason = "a test program has no public face")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
+mod docs;
 mod faults;
+mod layers;
+mod page;
 mod process;
+mod tools;

@@ -1,0 +1,110 @@
+//! The documentation says what the code declares.
+
+use std::path::PathBuf;
+
+use akamai_exporter::config::{SECTIONS, SOURCE_KEYS};
+use akamai_exporter::ini::Key;
+use akamai_exporter::model::{Family, Reason};
+use akamai_exporter::snapshot::health;
+use akamai_exporter::source::KINDS;
+use akamai_exporter::telemetry::families;
+
+use crate::process::Process;
+
+/// What a person wrote of `docs/metrics.md` ends here, what is generated begins.
+const MARK: &str = "<!-- From here on generated from the code: UPDATE_DOCS=1 cargo test --test it docs -->\n";
+
+fn path(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+fn read(name: &str) -> String {
+    std::fs::read_to_string(path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+fn section(text: &mut String, title: &str, before: &str, families: &[&Family]) {
+    text.push_str(&format!("\n## {title}\n\n{before}\n"));
+    for family in families {
+        let labels: Vec<_> = family.labels.iter().map(|label| format!("`{label}`")).collect();
+        let labels = if labels.is_empty() { "none".to_owned() } else { labels.join(", ") };
+        let (name, kind, help) = (family.name, family.kind.as_str(), family.help);
+        text.push_str(&format!("\n### `{name}`\n\n{help}\n\nType: {kind}. Labels: {labels}.\n"));
+    }
+}
+
+fn generated() -> String {
+    let mut text = MARK.to_owned();
+    for kind in KINDS {
+        let before = "Besides the labels below: `account`, `source` and the static `labels` of `[exporter]`. \
+            A series has `cpcode` or `url`, never both.";
+        section(&mut text, &format!("Data of `[{}]`", kind.name), before, kind.families);
+    }
+    let before = "Besides the labels below: `account` and `source`; on `akamai_target_up` also those that tell the target \
+        (`cpcode` or `url`, and `delivery`); on `akamai_up` and `akamai_target_up` also the static `labels`.";
+    section(&mut text, "How the polling goes", before, &health::ALL);
+    section(&mut text, "The exporter itself", "No further labels.", &families::ALL);
+    text
+}
+
+#[test]
+fn metrics_md_is_what_the_code_declares() {
+    let file = read("docs/metrics.md");
+    let (own, rest) = file.split_at(file.find(MARK).expect("docs/metrics.md has lost its mark"));
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(path("docs/metrics.md"), format!("{own}{}", generated())).unwrap();
+    } else {
+        assert_eq!(rest, generated(), "run UPDATE_DOCS=1 cargo test --test it docs");
+    }
+}
+
+/// The keys and defaults in the tables below the heading `## [name]`.
+fn documented(name: &str) -> Vec<(String, String)> {
+    let file = read("docs/configuration.md");
+    let heading = format!("## [{name}]\n");
+    let from = file.find(&heading).unwrap_or_else(|| panic!("docs/configuration.md has no `{}`", heading.trim()));
+    let body = &file[from + heading.len()..];
+    let body = &body[..body.find("\n## ").unwrap_or(body.len())];
+    let rows = body.lines().filter_map(|line| line.strip_prefix("| `"));
+    rows.filter_map(|row| row.split_once("` | "))
+        .map(|(key, rest)| (key.to_owned(), rest.split(" | ").next().unwrap().replace('`', "")))
+        .collect()
+}
+
+fn check_keys<'a>(name: &str, declared: impl Iterator<Item = &'a Key>) {
+    let mut declared: Vec<_> =
+        declared.map(|key| (key.name.to_owned(), key.default.replace('`', ""))).collect();
+    let mut documented = documented(name);
+    declared.sort();
+    documented.sort();
+    assert_eq!(documented, declared, "[{name}] in docs/configuration.md, and in the code");
+}
+
+#[test]
+fn configuration_md_has_every_key_with_its_default() {
+    for (name, keys) in SECTIONS {
+        check_keys(name, keys.iter());
+    }
+    for kind in KINDS {
+        check_keys(kind.name, SOURCE_KEYS.iter().chain(kind.keys));
+    }
+}
+
+#[test]
+fn the_readme_has_every_reason() {
+    let readme = read("README.md");
+    for reason in Reason::ALL {
+        assert!(readme.contains(&format!("`{}`", reason.label())), "README.md does not tell of {}", reason.label());
+    }
+}
+
+#[test]
+fn the_shipped_configuration_is_valid() {
+    let home = tempfile::tempdir().unwrap();
+    let edgerc = "[default]\nhost = h.example\nclient_token = c\nclient_secret = s\naccess_token = a\n";
+    std::fs::write(home.path().join(".edgerc"), edgerc).unwrap();
+    let file = path("exporter.ini");
+    let arguments = ["--config.check", "--config.file", file.to_str().unwrap()];
+    let mut process = Process::start(&arguments, &[("HOME", home.path().to_str().unwrap())]);
+    let status = process.ended();
+    assert!(status.success(), "{:?}", process.log);
+}
