@@ -315,7 +315,7 @@ impl Api {
 
     /// Learns what the answer says of limit and clock, and takes it apart into body or error.
     fn judge(&self, answer: Answer) -> Result<Vec<u8>, ApiError> {
-        let skew = self.skew(&answer.headers);
+        let skew = self.skew(&answer.headers, answer.status.is_success());
         let allowance = self.allowance_of(&answer.headers);
         let error = reply::error(answer.status.as_u16(), &answer.body, skew);
         let mut gate = self.gate();
@@ -347,19 +347,20 @@ impl Api {
     }
 
     /// By how many seconds this machine's clock is ahead of the answer's `Date`.
-    fn skew(&self, headers: &HeaderMap) -> Option<f64> {
+    fn skew(&self, headers: &HeaderMap, is_accepted: bool) -> Option<f64> {
         let date = DateTime::parse_from_rfc2822(headers.get(DATE)?.to_str().ok()?).ok()?;
         // The header has whole seconds: half of one is the best guess at what it left out.
         let theirs = crate::clock::seconds(date.with_timezone(&Utc)) + 0.5;
         let skew = crate::clock::seconds(self.account.clock.now()) - theirs;
         self.account.telemetry.clock_skew(&self.account.name, skew);
-        let worrying = skew.abs() > WORRYING_SKEW;
+        // A refusal tells of the clock itself.
+        let worrying = skew.abs() > WORRYING_SKEW && is_accepted;
         let was = std::mem::replace(&mut self.gate().worried, worrying);
         if worrying && !was {
             tracing::warn!(
                 account = self.account.name,
                 skew_seconds = skew,
-                "{}; it accepts 30 s",
+                "{}; Akamai refuses beyond 30 s",
                 reply::clock(Some(skew))
             );
         }

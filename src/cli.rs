@@ -55,11 +55,17 @@ struct Cli {
 #[derive(Args, Debug)]
 struct Web {
     /// Where to listen, as ADDRESS:PORT; before what the configuration says [demo: 127.0.0.1:9877]
-    #[arg(long = "web.listen-address", value_name = "ADDRESS", value_parser = address, global = true)]
+    #[arg(long = "web.listen-address", value_name = "ADDRESS", value_parser = address)]
     listen_address: Option<SocketAddr>,
-    /// Under which path metrics are served
-    #[arg(long = "web.telemetry-path", value_name = "PATH", default_value = "/metrics", value_parser = path, global = true)]
-    telemetry_path: String,
+    /// Under which path metrics are served [default: /metrics]
+    #[arg(long = "web.telemetry-path", value_name = "PATH", value_parser = path)]
+    telemetry_path: Option<String>,
+}
+
+impl Web {
+    fn path(&self) -> &str {
+        self.telemetry_path.as_deref().unwrap_or("/metrics")
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -69,6 +75,8 @@ enum Command {
         /// Decides what the simulated traffic looks like
         #[arg(long, default_value_t = 1)]
         seed: u64,
+        #[command(flatten)]
+        web: Web,
     },
     /// Run the simulated Akamai alone
     Simulate(Simulate),
@@ -143,7 +151,7 @@ pub fn run() -> ExitCode {
     let clock: SharedClock = Arc::new(SystemClock);
     let result = match cli.command {
         None => return daemon(cli, clock),
-        Some(Command::Demo { seed }) => block_on(demo(seed, cli.web, clock)),
+        Some(Command::Demo { seed, web }) => block_on(demo(seed, web, clock)),
         Some(Command::Simulate(simulate)) => block_on(simulate.run(clock)),
         Some(Command::Status { running, json }) => {
             block_on(async move { running.status(json).await.map(|text| say(std::io::stdout(), &text)) })
@@ -155,8 +163,12 @@ pub fn run() -> ExitCode {
 
 /// What clap cannot express: the configuration is the daemon's alone.
 fn consistent(cli: Cli) -> Result<Cli, clap::Error> {
-    if cli.command.is_some() && (cli.config_file.is_some() || cli.config_check) {
-        let words = "--config.file and --config.check are for the daemon, not for a command";
+    let is_daemon_s = cli.config_file.is_some()
+        || cli.config_check
+        || cli.web.listen_address.is_some()
+        || cli.web.telemetry_path.is_some();
+    if cli.command.is_some() && is_daemon_s {
+        let words = "flags of the daemon stand before a command; give the command its own, after its name";
         return Err(Cli::command().error(ErrorKind::ArgumentConflict, words));
     }
     Ok(cli)
@@ -180,12 +192,8 @@ fn daemon(cli: Cli, clock: SharedClock) -> ExitCode {
         let signals = Signals::listen().context("cannot listen to signals")?;
         let listener = app::bind(address).await?;
         let stop = CancellationToken::new();
-        until_second_signal(
-            signals,
-            &stop,
-            app::run(config, &cli.web.telemetry_path, clock, listener, stop.clone()),
-        )
-        .await
+        until_second_signal(signals, &stop, app::run(config, cli.web.path(), clock, listener, stop.clone()))
+            .await
     }))
 }
 
@@ -206,7 +214,7 @@ async fn demo(seed: u64, web: Web, clock: SharedClock) -> anyhow::Result<()> {
     let signals = Signals::listen().context("cannot listen to signals")?;
     let listener = app::bind(web.listen_address.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 9877)))).await?;
     let stop = CancellationToken::new();
-    let demo = app::demo::demo(seed, &web.telemetry_path, clock, listener, stop.clone());
+    let demo = app::demo::demo(seed, web.path(), clock, listener, stop.clone());
     until_second_signal(signals, &stop, demo).await
 }
 
@@ -304,6 +312,8 @@ mod tests {
             "--log.level loud",
             "nonsense",
             "--config.check demo",
+            "--web.listen-address :1 demo",
+            "simulate --web.listen-address :1",
             "simulate --cpcodes x",
         ] {
             assert!(parse(bad).is_err(), "{bad}");

@@ -117,6 +117,7 @@ impl Config {
         if !problems.is_empty() {
             return Err(problems);
         }
+        warnings.extend(shared_clients(&accounts));
         warnings.extend(overloads(&accounts, &sources));
         Ok(Self { exporter, accounts, sources, warnings })
     }
@@ -194,6 +195,25 @@ fn repeated(section: &Section, first: usize, problems: &mut Problems) {
 /// The keys of a source of `kind`.
 fn source_keys(kind: &'static Kind) -> impl Iterator<Item = &'static Key> + Clone {
     SOURCE_KEYS.iter().chain(kind.keys)
+}
+
+/// Which accounts draw on one API client's limits, each within its own share.
+fn shared_clients(accounts: &[AccountConfig]) -> Vec<String> {
+    let pairs = accounts
+        .iter()
+        .enumerate()
+        .flat_map(|(at, one)| accounts[at + 1..].iter().map(move |other| (one, other)));
+    let is_shared = |(one, other): &(&AccountConfig, &AccountConfig)| {
+        one.manners.share + other.manners.share > 1.0
+            && one.credentials.current().0.is_same_client(&other.credentials.current().0)
+    };
+    let words = |(one, other): (&AccountConfig, &AccountConfig)| {
+        let (one, other) = (&one.name, &other.name);
+        format!(
+            "accounts {one} and {other} use the same API client, whose limits they share: lower rate_limit_share in both"
+        )
+    };
+    pairs.filter(is_shared).map(words).collect()
 }
 
 /// Which sources do not fit into their intervals, with the limits as documented.

@@ -7,7 +7,7 @@ mod reason;
 
 use std::sync::Arc;
 
-pub use reason::{Reason, Scope};
+pub use reason::{Reason, Retry, Scope};
 
 /// What kind of metric a family holds.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

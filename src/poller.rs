@@ -189,7 +189,7 @@ impl Poller {
             (Entry::Recovery, _) => tracing::info!(account, source, target, "data again"),
             _ => {}
         }
-        let reason = reason.map_or("", Reason::label);
+        let reason = reason.map(Reason::label);
         tracing::debug!(account, source, target, seconds, reason, "poll done");
     }
 

@@ -2,7 +2,8 @@
 //!
 //! This is the only file that names the scheduler crate. What fires there only says "due" to a poller, which owns overlap, back-off
 //! and spreading. Its repeated jobs stop for good after a stall of the process, so intervals are left to tokio's clock, and cron
-//! expressions alone, which go on after a stall, are given to it.
+//! expressions alone, which go on after a stall, are given to it. It wants both day fields to match where both are restricted, so the parser
+//! here does too.
 
 use std::fmt;
 use std::str::FromStr;
@@ -31,7 +32,7 @@ impl FromStr for CronExpression {
         if text.split_whitespace().count() != 5 {
             return Err(fault("it has not five fields"));
         }
-        let parser = CronParser::builder().seconds(Seconds::Disallowed).build();
+        let parser = CronParser::builder().seconds(Seconds::Disallowed).dom_and_dow(true).build();
         let cron = parser.parse(text).map_err(|error| fault(&error.to_string()))?;
         // The 30th of February parses as well, and would never fire.
         if cron.find_next_occurrence(&DateTime::UNIX_EPOCH, false).is_err() {
@@ -173,6 +174,8 @@ mod tests {
         assert_eq!(schedule.next_after(time("2026-11-20T10:05:00Z")), time("2026-11-20T10:10:00Z"));
         assert_eq!(schedule.interval(time("2026-11-20T10:02:03Z")), Duration::from_secs(300));
         assert_eq!(schedule.to_string(), "at */5 * * * * (UTC)");
+        let both = cron("0 0 22 * WED").next_after(time("2026-11-20T10:00:00Z"));
+        assert_eq!(both, time("2027-09-22T00:00:00Z"), "both day fields match, as the timer has it");
         for bad in ["", "* * * *", "0 */5 * * * *", "61 * * * *", "soon", "0 0 30 2 *", "a b c d e"] {
             let message = bad.parse::<CronExpression>().unwrap_err();
             assert!(message.contains("is no cron expression"), "{message}");

@@ -41,7 +41,7 @@ impl SourceInfo {
     #[must_use]
     pub fn overload(&self, limit: u32, effective: Duration) -> String {
         format!(
-            "{} targets do not fit into {} s: with the budget out of {limit} requests a minute each is polled about every {:.0} s, in turn",
+            "{} target(s) do not fit into {} s: with the budget out of {limit} requests a minute each is polled about every {:.0} s, in turn",
             self.targets.len(),
             self.interval.as_secs(),
             effective.as_secs_f64().ceil()

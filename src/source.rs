@@ -25,8 +25,19 @@ pub struct Kind {
     pub limit: &'static ApiLimit,
     /// All families that it may export. `account` and `source` stand on each series besides the family's labels.
     pub families: &'static [&'static Family],
+    /// What the status page draws of a batch, if anything.
+    pub shares: Option<Shares>,
     /// Makes a source of what a section says; nothing if a problem was reported.
     pub open: fn(&mut Reader<'_>, Options) -> Option<Arc<dyn Source>>,
+}
+
+/// Two families with the labels `tier`, and `status_class` on the first.
+#[derive(Clone, Copy, Debug)]
+pub struct Shares {
+    /// The share of each status class.
+    pub ratio: &'static Family,
+    /// Responses in all.
+    pub hits: &'static Family,
 }
 
 /// What `[exporter]` says that concerns sources.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::ApiError;
-use crate::model::Reason;
+use crate::model::{Reason, Scope};
 
 /// No pause between two attempts grows longer than this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
@@ -54,13 +54,11 @@ impl Breaker {
         };
         let refusals =
             self.open.as_ref().filter(|open| open.generation == generation).map_or(0, |o| o.refusals);
-        let pause = match error.reason {
-            Reason::IpBlocked => self.block_pause,
-            Reason::Credentials | Reason::Auth | Reason::ClockSkew | Reason::GrantMissing => {
-                self.pause.saturating_mul(1 << refusals.min(10)).min(LONGEST_PAUSE)
-            }
+        let pause = match (error.reason.scope(), error.reason) {
             // Says nothing about the account: neither opens nor closes.
-            _ => return,
+            (Scope::Path | Scope::Target, _) => return,
+            (Scope::Account, Reason::IpBlocked) => self.block_pause,
+            (Scope::Account, _) => self.pause.saturating_mul(1 << refusals.min(10)).min(LONGEST_PAUSE),
         };
         self.open = Some(Open { error, until: now + pause, refusals: refusals + 1, generation });
     }

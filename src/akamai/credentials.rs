@@ -14,6 +14,9 @@ pub use store::{CredentialStore, Origin};
 /// How much of a POST body the gateway hashes, unless `.edgerc` says otherwise.
 const MAX_BODY: usize = 131_072;
 
+/// Akamai's tokens and secrets are several times as long.
+const SHORTEST_SECRET: usize = 6;
+
 /// One API client's credentials.
 #[derive(Clone)]
 pub struct Credentials {
@@ -82,19 +85,28 @@ impl Credentials {
         self.scheme
     }
 
+    /// Whether both are the same API client, which Akamai's limits are for.
+    #[must_use]
+    pub fn is_same_client(&self, other: &Self) -> bool {
+        use secrecy::ExposeSecret;
+        self.host == other.host && self.client_token.expose_secret() == other.client_token.expose_secret()
+    }
+
     /// The account switch key from the same place as the rest.
     #[must_use]
     pub fn account_key(&self) -> Option<&str> {
         self.account_key.as_deref()
     }
 
-    /// Takes every credential out of a text that came from outside.
+    /// Takes every credential out of a text that came from outside. What is shorter than any real one would only mangle it.
     #[must_use]
     pub fn redact(&self, text: &str) -> String {
         use secrecy::ExposeSecret;
         [&self.client_secret, &self.client_token, &self.access_token]
             .iter()
-            .fold(text.to_owned(), |text, secret| text.replace(secret.expose_secret(), "[redacted]"))
+            .map(|secret| secret.expose_secret())
+            .filter(|secret| secret.len() >= SHORTEST_SECRET)
+            .fold(text.to_owned(), |text, secret| text.replace(secret, "[redacted]"))
     }
 }
 

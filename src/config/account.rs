@@ -45,7 +45,8 @@ pub(super) fn read(
             Some(AccountConfig { name: name.to_owned(), credentials, switch_key, manners })
         }
         Err(message) => {
-            section.complain("edgerclocation", message);
+            let is_section = section.has("edgerc_section") && message.contains("has no section");
+            section.complain(if is_section { "edgerc_section" } else { "edgerclocation" }, message);
             None
         }
     }

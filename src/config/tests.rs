@@ -152,7 +152,7 @@ fn credentials_are_part_of_the_configuration() {
     let edgerc = home.edgerc.display();
     let message = read_at(&home, "[akamai]\nedgerc_section = shop\ncpcode = 1\n").unwrap_err();
     let expected = format!(
-        "exporter.ini:1: [akamai] edgerclocation: {edgerc} has no section [shop]; it has [default], [video]"
+        "exporter.ini:2: [akamai] edgerc_section: {edgerc} has no section [shop]; it has [default], [video]"
     );
     assert_eq!(message, expected);
     let message = read_at(&home, "[akamai]\nedgerclocation = /nowhere/.edgerc\ncpcode = 1\n").unwrap_err();
@@ -166,7 +166,7 @@ fn credentials_are_part_of_the_configuration() {
 fn what_does_not_fit_is_told() {
     let codes: Vec<_> = (1..=100).map(|code: u32| code.to_string()).collect();
     let text = format!("[akamai]\ncpcode = {}\n", codes.join(","));
-    let expected = "account default, source estats: 200 targets do not fit into 120 s: \
+    let expected = "account default, source estats: 200 target(s) do not fit into 120 s: \
         with the budget out of 40 requests a minute each is polled about every 429 s, in turn";
     assert_eq!(read(&text).unwrap().warnings, [expected]);
 }
@@ -196,4 +196,13 @@ proptest! {
             let _ = read(&format!("[{section}]\n{key} = {value}\n"));
         }
     }
+}
+
+#[test]
+fn a_client_that_two_accounts_share_is_told() {
+    let both = "[akamai]\ncpcode = 1\n[akamai b]\ncpcode = 2\naccountSwitchKey = 1-A:1-B\n";
+    let warnings = read(both).unwrap().warnings;
+    assert!(warnings[0].starts_with("accounts default and b use the same API client"), "{warnings:?}");
+    let halved = both.replace("cpcode = ", "rate_limit_share = 0.4\ncpcode = ");
+    assert_eq!(read(&halved).unwrap().warnings, [""; 0]);
 }

@@ -96,6 +96,8 @@ fn durations() {
 fn lists() {
     assert_eq!(value::cpcodes("[\"00000\", \"11111\"]"), Ok(vec![0, 11111]));
     assert_eq!(value::cpcodes("1209788"), Ok(vec![1_209_788]));
+    let urls = value::list("\"https://a.example/?x=1,2\", https://b.example/").unwrap();
+    assert_eq!(urls, ["https://a.example/?x=1,2", "https://b.example/"]);
     for bad in ["", "1,", "1,1", "01,1", "x", "[1", "1]", "-1", "\"1"] {
         assert!(value::cpcodes(bad).is_err(), "{bad}");
     }

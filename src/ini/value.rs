@@ -85,11 +85,29 @@ fn split(text: &str) -> Result<Vec<&str>, String> {
             ));
         }
     };
-    let items: Vec<_> = inner.split(',').map(str::trim).collect();
+    let items: Vec<_> = outside_quotes(inner).into_iter().map(str::trim).collect();
     if items.iter().any(|item| matches!(*item, "" | "\"\"" | "''")) {
         return Err(format!("`{text}` has an empty item; expected items with commas between them"));
     }
     Ok(items)
+}
+
+/// The parts between the commas that stand outside quotes.
+fn outside_quotes(text: &str) -> Vec<&str> {
+    let (mut parts, mut from, mut quote) = (Vec::new(), 0, None);
+    for (at, c) in text.char_indices() {
+        match (quote, c) {
+            (None, '"' | '\'') => quote = Some(c),
+            (Some(open), c) if c == open => quote = None,
+            (None, ',') => {
+                parts.push(&text[from..at]);
+                from = at + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.push(&text[from..]);
+    parts
 }
 
 /// One item without its quotes.

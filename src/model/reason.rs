@@ -1,13 +1,34 @@
 //! Why a poll gave no data: a closed set, so that each reason is a metric label with few values, has a
-//! sentence for people, and says how far it reaches.
+//! sentence for people, and says how far it reaches and when to ask again.
 
 /// How far a failure reaches.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Scope {
-    /// Every request of this account to this API would fail alike: ask again once, later.
+    /// Every request of this account to this API would fail alike: one in a while finds out whether it is over.
     Account,
-    /// Only what this request asked for.
+    /// Whatever lies between here and Akamai, or Akamai as a whole: each request may fare otherwise, yet the failure is one.
+    Path,
+    /// What this request asked for.
     Target,
+}
+
+/// When to ask again.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Retry {
+    /// Before the next regular time: it may be over.
+    Early,
+    /// At the next regular time: the question was answered.
+    Regular,
+    /// Later and later: it was refused, and would be again.
+    Late,
+}
+
+/// What belongs to a reason, in one place, so that none can be added without deciding all of it.
+struct Facts {
+    label: &'static str,
+    scope: Scope,
+    retry: Retry,
+    advice: &'static str,
 }
 
 /// Why a poll gave no data.
@@ -23,8 +44,6 @@ pub enum Reason {
     Connect,
     /// The connection ended within the exchange.
     Interrupted,
-    /// There are no usable credentials on this side.
-    Credentials,
     /// Akamai does not accept the credentials.
     Auth,
     /// Akamai does not accept the request's time.
@@ -59,13 +78,12 @@ pub enum Reason {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 20] = [
         Self::Timeout,
         Self::Dns,
         Self::Tls,
         Self::Connect,
         Self::Interrupted,
-        Self::Credentials,
         Self::Auth,
         Self::ClockSkew,
         Self::GrantMissing,
@@ -86,103 +104,129 @@ impl Reason {
     /// The value of the label `reason`.
     #[must_use]
     pub fn label(self) -> &'static str {
-        match self {
-            Self::Timeout => "timeout",
-            Self::Dns => "dns",
-            Self::Tls => "tls",
-            Self::Connect => "connect",
-            Self::Interrupted => "interrupted",
-            Self::Credentials => "credentials",
-            Self::Auth => "auth",
-            Self::ClockSkew => "clock_skew",
-            Self::GrantMissing => "grant_missing",
-            Self::Forbidden => "forbidden",
-            Self::NotFound => "not_found",
-            Self::BadRequest => "bad_request",
-            Self::RateLimited => "rate_limited",
-            Self::IpBlocked => "ip_blocked",
-            Self::Redirected => "redirected",
-            Self::ServerError => "server_error",
-            Self::UnexpectedStatus => "unexpected_status",
-            Self::Malformed => "malformed",
-            Self::TooLarge => "too_large",
-            Self::CollectionFailed => "collection_failed",
-            Self::NoData => "no_data",
-        }
+        self.facts().label
     }
 
     /// What to do about it, in a sentence.
     #[must_use]
     pub fn advice(self) -> &'static str {
-        match self {
-            Self::Timeout => "Akamai or the network is slow; it is tried again.",
-            Self::Dns => "Check `host` in the .edgerc file and this machine's resolver.",
-            Self::Tls => {
-                "Check the CA certificates of this machine (SSL_CERT_FILE) and any proxy in between."
-            }
-            Self::Connect => "Check the network, firewall and proxy between here and Akamai.",
-            Self::Interrupted => "The network or Akamai dropped the connection; it is tried again.",
-            Self::Credentials => "Mend the .edgerc file; it is read again when it changes.",
-            Self::Auth => {
-                "Check client_token, access_token and client_secret, and that the API client is active in Akamai Control Center."
-            }
-            Self::ClockSkew => "Synchronise this machine's clock (NTP): Akamai accepts 30 s at most.",
-            Self::GrantMissing => {
-                "Give the API client READ-WRITE access to this API in Akamai Control Center (Identity & Access)."
-            }
-            Self::Forbidden => {
-                "Give the API client access to the group that holds it, or take it out of exporter.ini."
-            }
-            Self::NotFound => "Check the CP code or URL, and whether Akamai has retired the API.",
-            Self::BadRequest => "Check the CP code, URL and delivery network in exporter.ini.",
-            Self::RateLimited => {
-                "Others may share this limit: lower rate_limit_share, poll less often, or ask Akamai for more."
-            }
-            Self::IpBlocked => "Requests pause for ten minutes; look for other heavy users of this address.",
-            Self::Redirected => "Check `host` in the .edgerc file: the API itself never redirects here.",
-            Self::ServerError => "Akamai's side failed; it is tried again.",
-            Self::UnexpectedStatus => "Akamai's side answered oddly; it is tried again.",
-            Self::Malformed => "The answer broke the API's own description; it is tried again.",
-            Self::TooLarge => "Something other than the API may be answering; check `host` and any proxy.",
-            Self::CollectionFailed => "Akamai could not collect the sample; it is tried again.",
-            Self::NoData => {
-                "Right when there is no traffic; else check that the delivery network is the one in use."
-            }
-        }
+        self.facts().advice
     }
 
     /// How far the failure reaches.
     #[must_use]
     pub fn scope(self) -> Scope {
-        match self {
-            Self::Credentials
-            | Self::Auth
-            | Self::ClockSkew
-            | Self::GrantMissing
-            | Self::RateLimited
-            | Self::IpBlocked => Scope::Account,
-            Self::Timeout
-            | Self::Dns
-            | Self::Tls
-            | Self::Connect
-            | Self::Interrupted
-            | Self::Forbidden
-            | Self::NotFound
-            | Self::BadRequest
-            | Self::Redirected
-            | Self::ServerError
-            | Self::UnexpectedStatus
-            | Self::Malformed
-            | Self::TooLarge
-            | Self::CollectionFailed
-            | Self::NoData => Scope::Target,
-        }
+        self.facts().scope
     }
 
-    /// Whether Akamai refused what was asked for, so that asking again soon would be refused again.
+    /// When to ask again.
     #[must_use]
-    pub fn is_refusal(self) -> bool {
-        matches!(self, Self::Forbidden | Self::NotFound | Self::BadRequest | Self::Redirected)
+    pub fn retry(self) -> Retry {
+        self.facts().retry
+    }
+
+    #[expect(clippy::too_many_lines, reason = "a table, a row a reason")]
+    const fn facts(self) -> Facts {
+        use Retry::{Early, Late, Regular};
+        use Scope::{Account, Path, Target};
+        let (label, scope, retry, advice) = match self {
+            Self::Timeout => ("timeout", Path, Early, "Akamai or the network is slow; it is tried again."),
+            Self::Dns => {
+                ("dns", Path, Early, "Check `host` in the .edgerc file and this machine's resolver.")
+            }
+            Self::Tls => (
+                "tls",
+                Path,
+                Early,
+                "Check the CA certificates of this machine (SSL_CERT_FILE) and any proxy in between.",
+            ),
+            Self::Connect => {
+                ("connect", Path, Early, "Check the network, firewall and proxy between here and Akamai.")
+            }
+            Self::Interrupted => (
+                "interrupted",
+                Path,
+                Early,
+                "The network or Akamai dropped the connection; it is tried again.",
+            ),
+            Self::Auth => (
+                "auth",
+                Account,
+                Early,
+                "Check client_token, access_token and client_secret, and that the API client is active in Akamai Control Center.",
+            ),
+            Self::ClockSkew => (
+                "clock_skew",
+                Account,
+                Early,
+                "Synchronise this machine's clock (NTP): Akamai accepts 30 s at most.",
+            ),
+            Self::GrantMissing => (
+                "grant_missing",
+                Account,
+                Early,
+                "Give the API client READ-WRITE access to this API in Akamai Control Center (Identity & Access).",
+            ),
+            Self::Forbidden => (
+                "forbidden",
+                Target,
+                Late,
+                "Give the API client access to the group that holds it, or take it out of exporter.ini.",
+            ),
+            Self::NotFound => (
+                "not_found",
+                Target,
+                Late,
+                "Check the CP code or URL, and whether Akamai has retired the API.",
+            ),
+            Self::BadRequest => {
+                ("bad_request", Target, Late, "Check the CP code, URL and delivery network in exporter.ini.")
+            }
+            Self::RateLimited => (
+                "rate_limited",
+                Path,
+                Early,
+                "Others may share this limit: lower rate_limit_share, poll less often, or ask Akamai for more.",
+            ),
+            Self::IpBlocked => (
+                "ip_blocked",
+                Account,
+                Early,
+                "Requests pause (block_pause); look for other heavy users of this address.",
+            ),
+            Self::Redirected => (
+                "redirected",
+                Path,
+                Late,
+                "Check `host` in the .edgerc file: the API itself never redirects here.",
+            ),
+            Self::ServerError => ("server_error", Path, Early, "Akamai's side failed; it is tried again."),
+            Self::UnexpectedStatus => {
+                ("unexpected_status", Path, Early, "Akamai's side answered oddly; it is tried again.")
+            }
+            Self::Malformed => {
+                ("malformed", Path, Early, "The answer broke the API's own description; it is tried again.")
+            }
+            Self::TooLarge => (
+                "too_large",
+                Path,
+                Early,
+                "Something other than the API may be answering; check `host` and any proxy.",
+            ),
+            Self::CollectionFailed => (
+                "collection_failed",
+                Target,
+                Early,
+                "Akamai could not collect the sample; it is tried again.",
+            ),
+            Self::NoData => (
+                "no_data",
+                Target,
+                Regular,
+                "Right when there is no traffic; else check that the delivery network is the one in use.",
+            ),
+        };
+        Facts { label, scope, retry, advice }
     }
 }
 

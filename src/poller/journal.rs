@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::Reason;
+use crate::model::{Reason, Scope};
 
 /// What to write of a poll's outcome.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -48,7 +48,7 @@ impl Journal {
 
 /// Whether the failure is about one target by its nature.
 fn is_single(reason: Reason) -> bool {
-    reason.is_refusal() || matches!(reason, Reason::NoData | Reason::CollectionFailed)
+    reason.scope() == Scope::Target
 }
 
 #[cfg(test)]

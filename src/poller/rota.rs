@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::model::Reason;
+use crate::model::{Reason, Retry};
 
 /// The first wait after a failure that may pass; each further one is twice as long.
 const FIRST_RETRY: Duration = Duration::from_secs(15);
@@ -99,20 +99,24 @@ impl Rota {
         failures: u32,
     ) -> Option<Instant> {
         let doubled = 2_u32.pow(failures.saturating_sub(1).min(10));
-        if reason == Reason::NoData {
-            // The question was answered.
-            return regular;
+        match (reason.retry(), regular) {
+            (Retry::Regular, regular) => regular,
+            (Retry::Late, Some(regular)) => {
+                Some(regular.max(now + (FIRST_RETRY * doubled).min(LONGEST_BACK_OFF)))
+            }
+            // Where calls decide, the next call is late enough.
+            (Retry::Late, None) => None,
+            (Retry::Early, Some(regular)) => Some(regular.min(now + self.first_retry() * doubled)),
+            // And a retry must come well before it.
+            (Retry::Early, None) => {
+                let wait = self.first_retry() * doubled;
+                (wait < self.gap() / 2).then_some(now + wait)
+            }
         }
-        if reason.is_refusal() {
-            let late = now + (FIRST_RETRY * doubled).min(LONGEST_BACK_OFF);
-            return Some(regular.map_or(late, |regular| regular.max(late)));
-        }
-        let early = now + FIRST_RETRY.min(self.gap() / 4) * doubled;
-        match regular {
-            Some(regular) => Some(regular.min(early)),
-            // Where calls decide, a retry must come well before the next one.
-            None => Some(early).filter(|early| *early - now < self.gap() / 2),
-        }
+    }
+
+    fn first_retry(&self) -> Duration {
+        FIRST_RETRY.min(self.gap() / 4)
     }
 
     fn gap(&self) -> Duration {

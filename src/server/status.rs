@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::akamai::Api;
 use crate::model::{Batch, Family, Reason, Target};
 use crate::snapshot::{Attempt, Snapshot, SourceState, TargetState};
-use crate::source::estats::families::{SAMPLE_HITS, STATUS_RATIO};
+use crate::source::{KINDS, Shares};
 
 /// How everything stands. Times are RFC 3339 in UTC, durations seconds, shares 0 to 1.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -188,6 +188,7 @@ fn account(name: &str, apis: &[Arc<Api>]) -> AccountStatus {
 
 fn source_status(source: &SourceState) -> SourceStatus {
     let (info, totals) = (&source.info, &source.totals);
+    let shares = KINDS.iter().find(|kind| kind.name == info.kind).and_then(|kind| kind.shares);
     let last_failure = totals
         .last_failure
         .as_ref()
@@ -208,11 +209,11 @@ fn source_status(source: &SourceState) -> SourceStatus {
         samples: totals.samples,
         series: source.series(),
         last_failure,
-        targets: source.targets().map(|(target, state)| target_status(target, state)).collect(),
+        targets: source.targets().map(|(target, state)| target_status(target, state, shares)).collect(),
     }
 }
 
-fn target_status(target: &Target, known: &TargetState) -> TargetStatus {
+fn target_status(target: &Target, known: &TargetState, shares: Option<Shares>) -> TargetStatus {
     let labels = target.labels.iter().filter(|(_, value)| !value.is_empty());
     TargetStatus {
         name: target.name.clone(),
@@ -224,7 +225,12 @@ fn target_status(target: &Target, known: &TargetState) -> TargetStatus {
         next_due: known.next_due,
         failure: known.last.as_ref().and_then(|attempt| failure(&target.name, attempt)),
         series: known.data.as_ref().map_or(0, |data| data.batch.len()),
-        tiers: known.data.as_ref().map(|data| tiers(&data.batch)).unwrap_or_default(),
+        tiers: known
+            .data
+            .as_ref()
+            .zip(shares)
+            .map(|(data, shares)| tiers(&data.batch, shares))
+            .unwrap_or_default(),
     }
 }
 
@@ -247,14 +253,14 @@ fn failure(target: &str, attempt: &Attempt) -> Option<FailureStatus> {
     })
 }
 
-/// What the eStats families of a batch say, tier by tier.
-fn tiers(batch: &Batch) -> Vec<TierStatus> {
+/// What a batch says of status classes, tier by tier.
+fn tiers(batch: &Batch, shares: Shares) -> Vec<TierStatus> {
     let mut tiers: BTreeMap<String, TierStatus> = BTreeMap::new();
-    for (labels, hits) in samples(batch, &SAMPLE_HITS) {
+    for (labels, hits) in samples(batch, shares.hits) {
         let tier = labels("tier");
         tiers.insert(tier.clone(), TierStatus { tier, hits, shares: BTreeMap::new() });
     }
-    for (labels, ratio) in samples(batch, &STATUS_RATIO) {
+    for (labels, ratio) in samples(batch, shares.ratio) {
         if let Some(tier) = tiers.get_mut(&labels("tier")).filter(|_| ratio > 0.0) {
             tier.shares.insert(labels("status_class"), ratio);
         }

@@ -5,7 +5,7 @@
 //! may be added up over time. Without `delivery` the API answers for whichever network was collected first, so that is always asked for.
 
 mod answer;
-pub mod families;
+mod families;
 mod legacy;
 
 use std::sync::Arc;
@@ -13,13 +13,20 @@ use std::sync::Arc;
 use reqwest::Method;
 use serde_json::json;
 
-use super::{Kind, Options, Poll, PollResult, Source};
+use super::{Kind, Options, Poll, PollResult, Shares, Source};
 use crate::akamai::{Api, ApiLimit, Permit, Query};
 use crate::ini::{Key, Reader, value};
 use crate::model::{LabelValue, Target};
 
 /// The kind `[estats]`.
-pub static KIND: Kind = Kind { name: "estats", keys: &KEYS, limit: &LIMIT, families: &families::ALL, open };
+pub static KIND: Kind = Kind {
+    name: "estats",
+    keys: &KEYS,
+    limit: &LIMIT,
+    families: &families::ALL,
+    shares: Some(Shares { ratio: &families::STATUS_RATIO, hits: &families::SAMPLE_HITS }),
+    open,
+};
 
 static KEYS: [Key; 4] = [
     Key { name: "cpcodes", default: "none" },

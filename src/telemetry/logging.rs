@@ -10,7 +10,7 @@ use tracing_subscriber::{EnvFilter, Layer, registry};
 /// How a log line looks.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, clap::ValueEnum)]
 pub enum Format {
-    /// `ts=... level=info msg="..." key=value`
+    /// `ts=... level=info message="..." key=value`
     #[default]
     Logfmt,
     /// An object a line.

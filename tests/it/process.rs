@@ -1,6 +1,6 @@
 //! Runs the real binary, as daemon or simulator, on ports of the system's choice.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// Something that takes longer is not going to happen. Only a failing test ever waits so long.
-const PATIENCE: Duration = Duration::from_secs(90);
+pub const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A running binary and its log, which it writes as JSON.
 pub struct Process {
@@ -25,15 +25,7 @@ impl Process {
         command.args(arguments).args(["--log.format=json", "--log.level=debug"]);
         command.env_clear().envs(environment.iter().copied()).stdin(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.stdout(Stdio::null()).spawn().unwrap();
-        let stderr = child.stderr.take().unwrap();
-        let (sender, lines) = channel();
-        std::thread::spawn(move || {
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                if sender.send(line).is_err() {
-                    return;
-                }
-            }
-        });
+        let lines = lines(child.stderr.take().unwrap());
         Self { child, lines, log: Vec::new() }
     }
 
@@ -88,6 +80,17 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The lines of what a program writes, as they come; read to the end, so that it never has to wait.
+pub fn lines(from: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, lines) = channel();
+    std::thread::spawn(move || {
+        let all = BufReader::new(from).lines().map_while(Result::ok);
+        // Whoever does not want them any more lets them go by.
+        all.for_each(|line| drop(sender.send(line)));
+    });
+    lines
 }
 
 /// An HTTP answer.

@@ -39,10 +39,19 @@ pub(super) struct Share {
 }
 
 impl Tier {
-    /// Responses in the sample; the distribution may name only the most frequent codes, and may be rounded otherwise.
+    /// Responses in the sample: what Akamai says, else what its distribution adds up to.
     pub(super) fn total(&self) -> u64 {
-        let listed = self.statuses.values().fold(0_u64, |sum, share| sum.saturating_add(share.hits));
-        self.hits.unwrap_or(0).max(listed)
+        self.hits.unwrap_or_else(|| self.listed())
+    }
+
+    /// What shares are shares of. The distribution may name only the most frequent codes; should it have more hits than the
+    /// sample, a share is one of the distribution, and never above 1.
+    pub(super) fn whole(&self) -> u64 {
+        self.total().max(self.listed())
+    }
+
+    fn listed(&self) -> u64 {
+        self.statuses.values().fold(0_u64, |sum, share| sum.saturating_add(share.hits))
     }
 }
 
@@ -104,7 +113,7 @@ pub(super) fn parse(body: &[u8]) -> Result<Sample, ApiError> {
         .map_err(malformed)?;
     let origin = tier(result.origin_hits, result.origin_errors, result.origin_status_code_distribution)
         .map_err(malformed)?;
-    if [&edge, &origin].into_iter().flatten().all(|tier| tier.total() == 0) {
+    if [&edge, &origin].into_iter().flatten().all(|tier| tier.whole() == 0) {
         return Err(ApiError::new(Reason::NoData, "the sample holds no traffic"));
     }
     Ok(Sample { completed: answer.completed_time, edge, origin })

@@ -17,8 +17,7 @@ static HITS: Family = gauge(
     &["cpcode", "url", "delivery", "tier", "status"],
 );
 
-/// The size of a sample: the status page shows it.
-pub static SAMPLE_HITS: Family = gauge(
+pub(super) static SAMPLE_HITS: Family = gauge(
     "akamai_estats_sample_hits",
     "Responses in the nine-second sample (edgeHits, originHits).",
     &["cpcode", "url", "delivery", "tier"],
@@ -30,8 +29,7 @@ static SAMPLE_ERRORS: Family = gauge(
     &["cpcode", "url", "delivery", "tier"],
 );
 
-/// The share of a status class: the status page draws it.
-pub static STATUS_RATIO: Family = gauge(
+pub(super) static STATUS_RATIO: Family = gauge(
     "akamai_estats_status_ratio",
     "Share of a status class in the sample's responses, 0 to 1, from hits; all seven classes while there are responses.",
     &["cpcode", "url", "delivery", "tier", "status_class"],
@@ -79,13 +77,13 @@ fn push_tier(batch: &mut Batch, place: &Place, name: &LabelValue, tier: &Tier) {
 
 /// The share of each class. None without a distribution, or without responses: there is no share of nothing.
 fn ratios(tier: &Tier) -> BTreeMap<String, f64> {
-    let total = tier.total();
-    if total == 0 || tier.statuses.is_empty() {
+    let whole = tier.whole();
+    if whole == 0 || tier.statuses.is_empty() {
         return BTreeMap::new();
     }
     let mut hits: BTreeMap<String, u64> = CLASSES.map(|class| (class.to_owned(), 0)).into();
     for (status, share) in &tier.statuses {
         *hits.entry(format!("{}xx", status / 100)).or_default() += share.hits;
     }
-    hits.into_iter().map(|(class, hits)| (class, hits as f64 / total as f64)).collect()
+    hits.into_iter().map(|(class, hits)| (class, hits as f64 / whole as f64)).collect()
 }

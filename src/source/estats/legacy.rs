@@ -33,7 +33,7 @@ pub(super) fn push(batch: &mut Batch, place: &Place, sample: &Sample) {
 }
 
 fn percentages(tier: &Tier) -> Vec<f64> {
-    if tier.total() == 0 || tier.statuses.is_empty() {
+    if tier.whole() == 0 || tier.statuses.is_empty() {
         return Vec::new();
     }
     let of_class = |class: u16| {

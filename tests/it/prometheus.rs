@@ -1,0 +1,184 @@
+//! What Prometheus' own tools make of the real output.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+
+use std::process::{Child, Command, Stdio};
+
+use akamai_exporter::snapshot::health;
+use akamai_exporter::source::KINDS;
+use akamai_exporter::telemetry::families;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::process::{Exporter, Process, Simulator, request};
+use crate::tools::tool;
+
+/// A Prometheus of Debian's package, with its data in a temporary folder.
+pub struct Prometheus {
+    child: Child,
+    _directory: TempDir,
+    pub url: String,
+}
+
+impl Prometheus {
+    /// Starts one that scrapes these addresses every second.
+    pub fn scraping(targets: &[&str]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let quoted: Vec<_> =
+            targets.iter().map(|url| format!("\"{}\"", url.trim_start_matches("http://"))).collect();
+        let config = format!(
+            "global: {{scrape_interval: 1s}}\nscrape_configs: [{{job_name: akamai, static_configs: [{{targets: [{}]}}]}}]\n",
+            quoted.join(", ")
+        );
+        let file = directory.path().join("prometheus.yml");
+        std::fs::write(&file, config).unwrap();
+        let mut command = Command::new(tool("prometheus", "prometheus"));
+        command.arg(format!("--config.file={}", file.display()));
+        command.arg(format!("--storage.tsdb.path={}", directory.path().join("data").display()));
+        let mut child =
+            command.arg("--web.listen-address=127.0.0.1:0").stderr(Stdio::piped()).spawn().unwrap();
+        let url = address(&mut child);
+        Self { child, _directory: directory, url }
+    }
+
+    /// The series that an instant query returns; an error of Prometheus' fails the test.
+    pub fn query(&self, query: &str) -> Vec<Value> {
+        let mut url = reqwest::Url::parse(&format!("{}/api/v1/query", self.url)).unwrap();
+        url.query_pairs_mut().append_pair("query", query);
+        let answer = request("GET", url.as_str(), "");
+        let body: Value = serde_json::from_str(&answer.body).unwrap_or_default();
+        assert_eq!(body["status"], "success", "{query}: {}", answer.body);
+        body["data"]["result"].as_array().unwrap().clone()
+    }
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Where it listens, from its log; port 0 is for the system to choose, and the log does not say what it chose, so the system is asked.
+fn address(child: &mut Child) -> String {
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let mut log = Vec::new();
+    for line in lines.by_ref() {
+        let is_ready = line.contains("Server is ready");
+        log.push(line);
+        if is_ready {
+            break;
+        }
+    }
+    let port =
+        listening_port(child.id()).unwrap_or_else(|| panic!("Prometheus did not start:\n{}", log.join("\n")));
+    // The pipe has to be emptied, or Prometheus would wait for it one day.
+    std::thread::spawn(move || lines.for_each(drop));
+    format!("http://127.0.0.1:{port}")
+}
+
+/// The port on which the process listens: the socket of one of its descriptors, in the kernel's table.
+fn listening_port(pid: u32) -> Option<u16> {
+    let sockets: Vec<_> = std::fs::read_dir(format!("/proc/{pid}/fd"))
+        .ok()?
+        .filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok()?.to_str().map(str::to_owned))
+        .filter_map(|link| Some(link.strip_prefix("socket:[")?.trim_end_matches(']').to_owned()))
+        .collect();
+    let table = std::fs::read_to_string("/proc/net/tcp").ok()?;
+    table.lines().skip(1).find_map(|line| {
+        let columns: Vec<_> = line.split_whitespace().collect();
+        let is_listening = columns.get(3) == Some(&"0A")
+            && sockets.iter().any(|socket| columns.get(9) == Some(&socket.as_str()));
+        let port = columns.get(1)?.rsplit(':').next()?;
+        is_listening.then(|| u16::from_str_radix(port, 16).ok()).flatten()
+    })
+}
+
+/// The demo on a port of the system's choice.
+pub fn demo() -> Exporter {
+    let mut process = Process::start(&["demo", "--web.listen-address=127.0.0.1:0"], &[]);
+    // The first line with an address is the simulator's.
+    let url = format!("http://{}", process.line("listening")["address"].as_str().unwrap());
+    Exporter { process, url, directory: tempfile::tempdir().unwrap() }
+}
+
+fn check_metrics(text: &[u8]) {
+    let mut command = Command::new(tool("promtool", "prometheus"));
+    command.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(text).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.is_empty(), "{said}");
+}
+
+#[test]
+fn promtool_finds_nothing_to_say() {
+    let mut demo = demo();
+    let metrics = demo.eventually("all targets", |metrics| metrics.series(&["akamai_target_up"]).len() == 7);
+    check_metrics(metrics.0.as_bytes());
+    let curl = Command::new(tool("curl", "curl"))
+        .args(["--silent", "--compressed"])
+        .arg(format!("{}/metrics", demo.url))
+        .output();
+    let unzipped = curl.unwrap().stdout;
+    assert!(unzipped.len() > metrics.0.len() / 2, "{} bytes", unzipped.len());
+    check_metrics(&unzipped);
+    let plain = Command::new(tool("curl", "curl"))
+        .args(["--silent", "--header", "Accept-Encoding: gzip", "--output", "-"])
+        .arg(format!("{}/metrics", demo.url))
+        .output();
+    let file = tempfile::NamedTempFile::with_suffix(".gz").unwrap();
+    std::fs::write(file.path(), plain.unwrap().stdout).unwrap();
+    let tested = Command::new(tool("gzip", "gzip")).arg("--test").arg(file.path()).output().unwrap();
+    assert!(
+        tested.status.success() && tested.stderr.is_empty(),
+        "{}",
+        String::from_utf8_lossy(&tested.stderr)
+    );
+}
+
+#[test]
+fn the_original_metrics_pass_promtool_too() {
+    let simulator = Simulator::start(&[]);
+    let mut exporter = Exporter::start(&simulator, LEGACY);
+    let metrics = exporter.eventually("data", |metrics| metrics.value(&["edge_2xx"]).is_some());
+    check_metrics(metrics.0.as_bytes());
+}
+
+const LEGACY: &str = "[exporter]\nlegacy_metrics = true\npolling_interval = 1\n[akamai]\nedgerclocation = EDGERC\n\
+    cpcode = 1209788\ndeliverynetwork = STANDARD_TLS\n";
+
+#[test]
+fn a_real_prometheus_has_every_family() {
+    let simulator = Simulator::start(&[]);
+    let legacy = Exporter::start(&simulator, LEGACY);
+    let mut demo = demo();
+    let prometheus = Prometheus::scraping(&[&demo.url, &legacy.url]);
+    let declared = KINDS.iter().flat_map(|kind| kind.families).chain(&health::ALL).chain(&families::ALL);
+    let mut missing: BTreeMap<String, ()> = declared
+        .map(|family| match family.kind {
+            akamai_exporter::model::MetricKind::Histogram => format!("{}_bucket", family.name),
+            _ => family.name.to_owned(),
+        })
+        .map(|name| (name, ()))
+        .collect();
+    assert!(missing.len() > 30);
+    // The demo polls every few seconds: each line of its log is an occasion to look again.
+    while !missing.is_empty() {
+        missing.retain(|name, ()| prometheus.query(name).is_empty());
+        if !missing.is_empty() {
+            demo.process.next(&format!("{:?} in Prometheus", missing.keys()));
+        }
+    }
+    let up = prometheus.query("sum(akamai_up)");
+    assert!(up[0]["value"][1].as_str().unwrap().parse::<f64>().unwrap() >= 3.0, "{up:?}");
+    let shares = prometheus.query(r#"sum by (tier) (akamai_estats_status_ratio{cpcode="1209788", delivery="STANDARD_TLS", source="estats"}) / 2"#);
+    for share in shares {
+        // Two exporters report the CP code; the shares of all classes of one sample are 1.
+        let sum: f64 = share["value"][1].as_str().unwrap().parse().unwrap();
+        assert!((sum - 1.0).abs() < 1e-9, "{share}");
+    }
+}
