@@ -45,19 +45,22 @@ pub struct ApiError {
 }
 
 impl ApiError {
-    /// An error with its sentence, in which no secret may be. What came from outside is made one line of bounded length.
+    /// An error with its sentence, which is made one line. Whatever [`Api::send`] returns has no secret in it, and no
+    /// more than so many characters.
     #[must_use]
     pub fn new(reason: Reason, words: impl AsRef<str>) -> Self {
-        Self { reason, words: printable(words.as_ref()) }
+        let line: String = words.as_ref().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        Self { reason, words: line.trim().to_owned() }
     }
-}
 
-fn printable(text: &str) -> String {
-    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let line = line.trim();
-    match line.char_indices().nth(LONGEST_SENTENCE) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line.to_owned(),
+    /// Takes the secrets out, and only then cuts: half a secret would not be found.
+    fn cleaned(self, redact: impl FnOnce(&str) -> String) -> Self {
+        let line = redact(&self.words);
+        let words = match line.char_indices().nth(LONGEST_SENTENCE) {
+            Some((end, _)) => format!("{}…", &line[..end]),
+            None => line,
+        };
+        Self { words, ..self }
     }
 }
 
@@ -113,6 +116,17 @@ pub enum SwitchKey {
 }
 
 impl SwitchKey {
+    /// Takes the key out of a text, as it is and as it stands in a URL.
+    fn redact(&self, credentials: &Credentials, text: &str) -> String {
+        let Some(key) = self.resolve(credentials).filter(|key| !key.is_empty()) else {
+            return text.to_owned();
+        };
+        let encoded: String = reqwest::Url::parse_with_params("http://x", [("", key)])
+            .map(|url| url.query().unwrap_or_default().trim_start_matches('=').to_owned())
+            .unwrap_or_else(|_| key.to_owned());
+        text.replace(key, "[redacted]").replace(&encoded, "[redacted]")
+    }
+
     fn resolve<'a>(&'a self, credentials: &'a Credentials) -> Option<&'a str> {
         match self {
             Self::Inherited => credentials.account_key(),
@@ -243,12 +257,17 @@ impl Api {
         }
     }
 
-    /// Signs and sends `query`, and returns the body of a 200.
+    /// Signs and sends `query`, and returns what `read` makes of the body of a 200.
     ///
     /// # Errors
     ///
-    /// Everything else, with its reason.
-    pub async fn send(&self, _permit: Permit, query: Query<'_>) -> Result<Vec<u8>, ApiError> {
+    /// Everything else, with its reason; whatever the answer quotes, no secret is in it.
+    pub async fn send<T>(
+        &self,
+        _permit: Permit,
+        query: Query<'_>,
+        read: impl FnOnce(&[u8]) -> Result<T, ApiError>,
+    ) -> Result<T, ApiError> {
         let (credentials, generation) = self.account.credentials.current();
         let began = Instant::now();
         let outcome = self.attempt(&credentials, query).await;
@@ -257,7 +276,12 @@ impl Api {
             Err(_) => "none".to_owned(),
         };
         self.account.telemetry.api_request(&self.account.name, self.limit.name, &code);
-        let result = outcome.and_then(|answer| self.judge(answer));
+        let clean = |error: ApiError| {
+            error.cleaned(|text| self.account.switch_key.redact(&credentials, &credentials.redact(text)))
+        };
+        let body = outcome.and_then(|answer| self.judge(answer)).map_err(clean);
+        self.gate().breaker.record(Instant::now(), generation, body.as_ref().map(|_| ()));
+        let result = body.and_then(|body| read(&body).map_err(clean));
         let (seconds, reason) =
             (began.elapsed().as_secs_f64(), result.as_ref().err().map(|e| e.reason.label()));
         tracing::debug!(
@@ -268,9 +292,6 @@ impl Api {
             reason,
             "request done"
         );
-        let result =
-            result.map_err(|error| ApiError::new(error.reason, credentials.redact(&error.to_string())));
-        self.gate().breaker.record(Instant::now(), generation, result.as_ref().map(|_| ()));
         self.show_budget();
         result
     }

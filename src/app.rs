@@ -120,6 +120,7 @@ async fn drain(
     mut server: JoinSet<std::io::Result<()>>,
 ) {
     while work.join_next().await.is_some() {}
+    tracing::debug!("polls have ended");
     if let Some(timer) = timer {
         timer.stop().await;
     }

@@ -98,7 +98,8 @@ impl Credentials {
         self.account_key.as_deref()
     }
 
-    /// Takes every credential out of a text that came from outside. What is shorter than any real one would only mangle it.
+    /// Takes every credential, and every signature made with one, out of a text that came from outside. What is shorter
+    /// than any real one would only mangle it.
     #[must_use]
     pub fn redact(&self, text: &str) -> String {
         use secrecy::ExposeSecret;
@@ -106,8 +107,18 @@ impl Credentials {
             .iter()
             .map(|secret| secret.expose_secret())
             .filter(|secret| secret.len() >= SHORTEST_SECRET)
-            .fold(text.to_owned(), |text, secret| text.replace(secret, "[redacted]"))
+            .fold(without_signatures(text), |text, secret| text.replace(secret, "[redacted]"))
     }
+}
+
+fn without_signatures(text: &str) -> String {
+    let mut parts = text.split("signature=");
+    let mut clean = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        clean.push_str("signature=[redacted]");
+        clean.push_str(part.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || "+/=".contains(c)));
+    }
+    clean
 }
 
 impl fmt::Debug for Credentials {

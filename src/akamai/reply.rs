@@ -175,7 +175,7 @@ mod tests {
         fn any_answer_becomes_one_printable_line(status: u16, body: Vec<u8>, detail: String) {
             for body in [body, serde_json::json!({"detail": detail}).to_string().into_bytes()] {
                 if let Some(error) = error(status, &body, None) {
-                    let line = error.to_string();
+                    let line = error.cleaned(str::to_owned).to_string();
                     assert!(!line.contains(char::is_control) && line.chars().count() <= 401, "{line}");
                 }
             }

@@ -95,7 +95,7 @@ fn failure(error: &reqwest::Error) -> ApiError {
         Reason::Tls
     } else if error.is_connect() {
         Reason::Connect
-    } else if error.is_decode() {
+    } else if error.is_decode() && !is_cut_off(error) {
         Reason::Malformed
     } else {
         Reason::Interrupted
@@ -111,11 +111,21 @@ fn failure(error: &reqwest::Error) -> ApiError {
     ApiError::new(reason, words)
 }
 
-/// Whether an error of type `E` is at the root, through the layers and `io::Error`s around it.
+/// Whether the body ended too soon: reqwest calls that, too, an error of decoding, with the one of the body within.
+fn is_cut_off(error: &reqwest::Error) -> bool {
+    any_cause(error, |cause| cause.downcast_ref::<reqwest::Error>().is_some_and(reqwest::Error::is_body))
+}
+
+/// Whether an error of type `E` is at the root.
 fn caused_by<E: Error + 'static>(error: &(dyn Error + 'static)) -> bool {
+    any_cause(error, <dyn Error>::is::<E>)
+}
+
+/// Whether `is_so` of the error or of one of its causes, through the layers and `io::Error`s around it.
+fn any_cause(error: &(dyn Error + 'static), is_so: impl Fn(&(dyn Error + 'static)) -> bool) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
-        if error.is::<E>() {
+        if is_so(error) {
             return true;
         }
         let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);

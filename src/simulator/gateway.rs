@@ -94,7 +94,9 @@ fn judge(shared: &Shared, call: &Call, too_large: bool) -> Verdict {
         Ending::Answer(answer) => Some(answer.status().as_u16()),
         Ending::Silence | Ending::Reset => None,
     };
+    let (sequence, faults) = (call.sequence, entry.faults.join(" "));
     lock(&shared.journal).write(entry, status);
+    tracing::debug!(sequence, client, api = request.api, status, faults, "request");
     verdict
 }
 

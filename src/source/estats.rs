@@ -174,7 +174,7 @@ impl Estats {
     async fn ask(&self, question: &Question, api: &Api, permit: Permit) -> PollResult {
         let body = question.body(self.error_type);
         let query = Query { method: Method::POST, path: PATH, query: &[], body };
-        let sample = answer::parse(&api.send(permit, query).await?)?;
+        let sample = api.send(permit, query, answer::parse).await?;
         let mut batch = families::batch(&question.place, &sample);
         if self.options.legacy_metrics {
             legacy::push(&mut batch, &question.place, &sample);

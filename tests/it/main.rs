@@ -6,11 +6,15 @@
 #![expect(unreachable_pub, reason = "a test program has no public face")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
+mod budget;
 mod docs;
 mod edgegrid;
 mod faults;
 mod layers;
+mod lifecycle;
+mod mistakes;
 mod page;
 mod process;
 mod prometheus;
+mod secrets;
 mod tools;

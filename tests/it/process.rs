@@ -1,36 +1,76 @@
 //! Runs the real binary, as daemon or simulator, on ports of the system's choice.
 
+use std::collections::BTreeMap;
+use std::fs::Permissions;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::time::Instant;
 
 /// Something that takes longer is not going to happen. Only a failing test ever waits so long.
 pub const PATIENCE: Duration = Duration::from_secs(90);
 
+/// Nor does a test that still gets log lines after so long get the one that it waits for.
+const LONGEST_LIFE: Duration = Duration::from_secs(150);
+
 /// A running binary and its log, which it writes as JSON.
 pub struct Process {
     pub child: Child,
+    began: Instant,
     lines: Receiver<String>,
     pub log: Vec<String>,
 }
 
+/// The binary, with an environment of its own.
+fn command(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_akamai-exporter"));
+    command.args(arguments).env_clear().envs(environment.iter().copied()).stdin(Stdio::null());
+    command
+}
+
+/// Runs the binary to its end, for what it says there: no log options are added. It must end by itself.
+pub fn run(arguments: &[&str]) -> Output {
+    let mut command = command(arguments, &[]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let (id, (sender, ended)) = (child.id(), channel());
+    std::thread::spawn(move || sender.send(child.wait_with_output()));
+    match ended.recv_timeout(PATIENCE) {
+        Ok(output) => output.unwrap(),
+        Err(_) => {
+            send_signal("KILL", id);
+            panic!("{arguments:?} does not end");
+        }
+    }
+}
+
+fn send_signal(name: &str, id: u32) {
+    let status = Command::new("kill").args([&format!("-{name}"), &id.to_string()]).status();
+    assert!(status.unwrap().success(), "kill -{name}");
+}
+
 impl Process {
     pub fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_akamai-exporter"));
-        command.args(arguments).args(["--log.format=json", "--log.level=debug"]);
-        command.env_clear().envs(environment.iter().copied()).stdin(Stdio::null()).stderr(Stdio::piped());
+        Self::start_at("debug", arguments, environment)
+    }
+
+    /// Starts the binary with its log from `level` on.
+    pub fn start_at(level: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let mut command = command(arguments, environment);
+        command.args(["--log.format=json", "--log.level", level]).stderr(Stdio::piped());
         let mut child = command.stdout(Stdio::null()).spawn().unwrap();
         let lines = lines(child.stderr.take().unwrap());
-        Self { child, lines, log: Vec::new() }
+        Self { child, began: Instant::now(), lines, log: Vec::new() }
     }
 
     /// The next log line; `what` is what the test waits for, should it never come.
     pub fn next(&mut self, what: &str) -> Value {
+        assert!(self.began.elapsed() < LONGEST_LIFE, "still not {what}:\n{}", self.tail());
         match self.lines.recv_timeout(PATIENCE) {
             Ok(line) => {
                 let event = serde_json::from_str(&line).unwrap_or_else(|_| json!({ "text": line }));
@@ -56,8 +96,12 @@ impl Process {
 
     /// Reads the log to its end and returns the exit status.
     pub fn ended(&mut self) -> ExitStatus {
-        while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
-            self.log.push(line);
+        loop {
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) => self.log.push(line),
+                Err(RecvTimeoutError::Timeout) => panic!("the process does not end:\n{}", self.tail()),
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
         }
         let status = self.child.try_wait().unwrap();
         // The log may end a moment before the process.
@@ -66,8 +110,15 @@ impl Process {
 
     /// Sends a signal by its name, such as TERM.
     pub fn signal(&self, name: &str) {
-        let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
-        assert!(status.unwrap().success(), "kill -{name}");
+        send_signal(name, self.child.id());
+    }
+
+    /// The lines that have been read and whose message begins with `message`.
+    pub fn logged(&self, message: &str) -> Vec<Value> {
+        let events = self.log.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        events
+            .filter(|event| event["message"].as_str().is_some_and(|text| text.starts_with(message)))
+            .collect()
     }
 
     fn tail(&self) -> String {
@@ -102,7 +153,9 @@ pub struct Answer {
 pub fn request(method: &str, url: &str, body: &str) -> Answer {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
+        // Plain HTTP alone: to read the system's certificates each time would take the most of a test.
+        let client =
+            reqwest::Client::builder().no_proxy().tls_certs_only([]).timeout(PATIENCE).build().unwrap();
         let request = client.request(method.parse().unwrap(), url).body(body.to_owned());
         let response = request.header("content-type", "application/json").send().await.unwrap();
         Answer { status: response.status().as_u16(), body: response.text().await.unwrap() }
@@ -122,8 +175,11 @@ impl Simulator {
         let directory = tempfile::tempdir().unwrap();
         let edgerc = directory.path().join("edgerc").to_str().unwrap().to_owned();
         let usual =
-            ["simulate", "--listen=127.0.0.1:0", "--latency=10ms", "--rate-limit=60000", "--edgerc", &edgerc];
-        let mut process = Process::start(&[&usual, arguments].concat(), &[]);
+            ["--listen=127.0.0.1:0", "--latency=10ms", "--rate-limit=60000", &format!("--edgerc={edgerc}")];
+        let name = |argument: &str| argument.split('=').next().map(str::to_owned);
+        let is_kept = |usual: &&str| arguments.iter().all(|argument| name(argument) != name(usual));
+        let usual: Vec<_> = usual.into_iter().filter(is_kept).collect();
+        let mut process = Process::start(&[&["simulate"], &usual[..], arguments].concat(), &[]);
         let event = process.line("simulating Akamai");
         let url = format!("http://{}", event["address"].as_str().unwrap());
         Self { process, directory, url }
@@ -131,6 +187,15 @@ impl Simulator {
 
     pub fn edgerc(&self) -> PathBuf {
         self.directory.path().join("edgerc")
+    }
+
+    /// Replaces the credentials file at a stroke by what `change` makes of it.
+    pub fn edit_edgerc(&self, change: impl FnOnce(&str) -> String) {
+        let text = std::fs::read_to_string(self.edgerc()).unwrap();
+        let draft = self.directory.path().join("draft");
+        std::fs::write(&draft, change(&text)).unwrap();
+        std::fs::set_permissions(&draft, Permissions::from_mode(0o600)).unwrap();
+        std::fs::rename(draft, self.edgerc()).unwrap();
     }
 
     /// Switches a fault on for the scope that `scope` describes, everything if it is `{}`.
@@ -144,9 +209,26 @@ impl Simulator {
         assert_eq!(request("DELETE", &format!("{}/_simulator/faults", self.url), "").status, 200);
     }
 
+    /// What the control API answers to a GET of `path`.
+    pub fn show(&self, path: &str) -> Value {
+        let answer = request("GET", &format!("{}/_simulator{path}", self.url), "");
+        assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+        serde_json::from_str(&answer.body).unwrap()
+    }
+
+    /// Waits until `is_so` of the log line of a request to the simulated Akamai.
+    pub fn until(&mut self, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+        loop {
+            let event = self.process.next(what);
+            if event["message"] == "request" && is_so(&event) {
+                return event;
+            }
+        }
+    }
+
     /// What the simulator has seen: `requests`, `totals`, `violations`.
     pub fn log(&self) -> Value {
-        serde_json::from_str(&request("GET", &format!("{}/_simulator/log", self.url), "").body).unwrap()
+        self.show("/log")
     }
 }
 
@@ -154,18 +236,31 @@ impl Simulator {
 pub struct Exporter {
     pub process: Process,
     pub url: String,
-    pub directory: TempDir,
+    _directory: TempDir,
 }
 
 impl Exporter {
+    /// The demo, with its simulator in the same process.
+    pub fn demo() -> Self {
+        let mut process = Process::start(&["demo", "--web.listen-address=127.0.0.1:0"], &[]);
+        let url = format!("http://{}", process.line("listening")["address"].as_str().unwrap());
+        Self { process, url, _directory: tempfile::tempdir().unwrap() }
+    }
+
     /// Starts it with this exporter.ini; `EDGERC` in it stands for the simulator's credentials file.
     pub fn start(simulator: &Simulator, ini: &str) -> Self {
+        Self::start_at("debug", simulator, ini)
+    }
+
+    /// The same with its log from `level` on.
+    pub fn start_at(level: &str, simulator: &Simulator, ini: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let file = write(directory.path(), &ini.replace("EDGERC", simulator.edgerc().to_str().unwrap()));
         let arguments = ["--config.file", file.to_str().unwrap(), "--web.listen-address=127.0.0.1:0"];
-        let mut process = Process::start(&arguments, &[]);
+        // A resolver that nobody answers is to give up soon.
+        let mut process = Process::start_at(level, &arguments, &[("RES_OPTIONS", "timeout:1 attempts:1")]);
         let url = format!("http://{}", process.line("listening")["address"].as_str().unwrap());
-        Self { process, url, directory }
+        Self { process, url, _directory: directory }
     }
 
     pub fn get(&self, path: &str) -> Answer {
@@ -179,7 +274,7 @@ impl Exporter {
     }
 
     /// The metrics as soon as they are as `is_so` wants them; looks again whenever a snapshot was encoded.
-    pub fn eventually(&mut self, what: &str, is_so: impl Fn(&Metrics) -> bool) -> Metrics {
+    pub fn eventually(&mut self, what: &str, mut is_so: impl FnMut(&Metrics) -> bool) -> Metrics {
         loop {
             let metrics = self.metrics();
             if is_so(&metrics) {
@@ -216,5 +311,19 @@ impl Metrics {
             .filter(|(series, _)| parts[1..].iter().all(|part| series.contains(part)))
             .map(|(series, value)| (series, value.parse().unwrap()))
             .collect()
+    }
+
+    /// All series whose metric's name begins with `prefix`.
+    pub fn starting(&self, prefix: &str) -> BTreeMap<&str, f64> {
+        let lines = self.0.lines().filter(|line| line.starts_with(prefix));
+        lines
+            .filter_map(|line| line.rsplit_once(' '))
+            .map(|(series, value)| (series, value.parse().unwrap()))
+            .collect()
+    }
+
+    /// The series with `parts`, added up.
+    pub fn sum(&self, parts: &[&str]) -> f64 {
+        self.series(parts).iter().map(|(_, value)| value).sum()
     }
 }

@@ -1,7 +1,7 @@
 //! What Prometheus' own tools make of the real output.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 
 use std::process::{Child, Command, Stdio};
 
@@ -11,7 +11,7 @@ use akamai_exporter::telemetry::families;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::process::{Exporter, Process, Simulator, request};
+use crate::process::{Exporter, PATIENCE, Simulator, lines, request};
 use crate::tools::tool;
 
 /// A Prometheus of Debian's package, with its data in a temporary folder.
@@ -62,9 +62,8 @@ impl Drop for Prometheus {
 
 /// Where it listens, from its log; port 0 is for the system to choose, and the log does not say what it chose, so the system is asked.
 fn address(child: &mut Child) -> String {
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
-    let mut log = Vec::new();
-    for line in lines.by_ref() {
+    let (lines, mut log) = (lines(child.stderr.take().unwrap()), Vec::new());
+    while let Ok(line) = lines.recv_timeout(PATIENCE) {
         let is_ready = line.contains("Server is ready");
         log.push(line);
         if is_ready {
@@ -73,8 +72,6 @@ fn address(child: &mut Child) -> String {
     }
     let port =
         listening_port(child.id()).unwrap_or_else(|| panic!("Prometheus did not start:\n{}", log.join("\n")));
-    // The pipe has to be emptied, or Prometheus would wait for it one day.
-    std::thread::spawn(move || lines.for_each(drop));
     format!("http://127.0.0.1:{port}")
 }
 
@@ -95,14 +92,6 @@ fn listening_port(pid: u32) -> Option<u16> {
     })
 }
 
-/// The demo on a port of the system's choice.
-pub fn demo() -> Exporter {
-    let mut process = Process::start(&["demo", "--web.listen-address=127.0.0.1:0"], &[]);
-    // The first line with an address is the simulator's.
-    let url = format!("http://{}", process.line("listening")["address"].as_str().unwrap());
-    Exporter { process, url, directory: tempfile::tempdir().unwrap() }
-}
-
 fn check_metrics(text: &[u8]) {
     let mut command = Command::new(tool("promtool", "prometheus"));
     command.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -116,7 +105,7 @@ fn check_metrics(text: &[u8]) {
 
 #[test]
 fn promtool_finds_nothing_to_say() {
-    let mut demo = demo();
+    let mut demo = Exporter::demo();
     let metrics = demo.eventually("all targets", |metrics| metrics.series(&["akamai_target_up"]).len() == 7);
     check_metrics(metrics.0.as_bytes());
     let curl = Command::new(tool("curl", "curl"))
@@ -155,7 +144,7 @@ const LEGACY: &str = "[exporter]\nlegacy_metrics = true\npolling_interval = 1\n[
 fn a_real_prometheus_has_every_family() {
     let simulator = Simulator::start(&[]);
     let legacy = Exporter::start(&simulator, LEGACY);
-    let mut demo = demo();
+    let mut demo = Exporter::demo();
     let prometheus = Prometheus::scraping(&[&demo.url, &legacy.url]);
     let declared = KINDS.iter().flat_map(|kind| kind.families).chain(&health::ALL).chain(&families::ALL);
     let mut missing: BTreeMap<String, ()> = declared

@@ -131,10 +131,11 @@ fn tier(hits: Option<u64>, errors: Option<u64>, rows: Option<Vec<Row>>) -> Resul
         if row.percentage.is_some_and(|percentage| !(0.0..=100.0).contains(&percentage)) {
             return Err(format!("the percentage of httpStatus {} is not between 0 and 100", row.http_status));
         }
-        // A code that is listed twice is one series all the same.
-        let share = statuses.entry(row.http_status).or_default();
-        share.hits = share.hits.saturating_add(row.hits.unwrap_or(0));
-        share.percentage += row.percentage.unwrap_or(0.0);
+        let share = Share { hits: row.hits.unwrap_or(0), percentage: row.percentage.unwrap_or(0.0) };
+        // Which of two rows holds, or both together, nobody can say.
+        if statuses.insert(row.http_status, share).is_some() {
+            return Err(format!("httpStatus {} is listed twice", row.http_status));
+        }
     }
     Ok(Some(Tier { hits, errors, statuses }))
 }

@@ -117,12 +117,9 @@ fn what_is_missing_is_not_zero() {
 #[test]
 fn percentages_and_counts_in_any_form() {
     let mut answer = example();
-    answer["result"]["edgeStatusCodeDistribution"] = json!([{"httpStatus": 200, "hits": 98.0, "percentage": 98}, {"httpStatus": 200, "hits": 2, "percentage": 2.0}]);
+    answer["result"]["edgeStatusCodeDistribution"] = json!([{"httpStatus": 200, "hits": 98.0, "percentage": 98}, {"httpStatus": 206, "hits": 2, "percentage": 2.0}]);
     let lines = converted(&answer).unwrap();
-    assert!(
-        lines.contains(&"akamai_estats_hits edge 200 100".to_owned()),
-        "listed twice, one series: {lines:?}"
-    );
+    assert!(lines.contains(&"akamai_estats_hits edge 200 98".to_owned()), "{lines:?}");
     assert!(lines.contains(&"edge_2xx 100".to_owned()), "{lines:?}");
 }
 
@@ -140,6 +137,7 @@ fn failures_have_their_reasons() {
     check_reason("/result/edgeStatusCodeDistribution/0/hits", json!(-5), Reason::Malformed);
     check_reason("/result/edgeStatusCodeDistribution/0/httpStatus", json!(1000), Reason::Malformed);
     check_reason("/result/edgeStatusCodeDistribution/0/percentage", json!(101), Reason::Malformed);
+    check_reason("/result/edgeStatusCodeDistribution/2/httpStatus", json!(200), Reason::Malformed);
     check_reason("/result", json!([]), Reason::Malformed);
     let mut empty = example();
     empty["result"] = json!({"edgeHits": 0, "originHits": 0, "edgeErrors": 0, "originErrors": 0,
