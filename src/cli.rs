@@ -1,5 +1,6 @@
 //! Arguments in, exit status out.
 
+mod dashboards;
 mod status;
 
 use std::io::Write;
@@ -14,6 +15,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
 
+use self::dashboards::Dashboards;
 use self::status::Running;
 use crate::akamai::credentials::Environment;
 use crate::app;
@@ -80,6 +82,8 @@ enum Command {
     },
     /// Run the simulated Akamai alone
     Simulate(Simulate),
+    /// Write the bundled Grafana dashboards, or rewrite the given ones, for a Prometheus datasource
+    Dashboards(Dashboards),
     /// Print what a running exporter says of every source: runs, samples, durations, last success, last error
     Status {
         #[command(flatten)]
@@ -153,6 +157,7 @@ pub fn run() -> ExitCode {
         None => return daemon(cli, clock),
         Some(Command::Demo { seed, web }) => block_on(demo(seed, web, clock)),
         Some(Command::Simulate(simulate)) => block_on(simulate.run(clock)),
+        Some(Command::Dashboards(dashboards)) => return dashboards.run(),
         Some(Command::Status { running, json }) => {
             block_on(async move { running.status(json).await.map(|text| say(std::io::stdout(), &text)) })
         }
@@ -170,6 +175,9 @@ fn consistent(cli: Cli) -> Result<Cli, clap::Error> {
     if cli.command.is_some() && is_daemon_s {
         let words = "flags of the daemon stand before a command; give the command its own, after its name";
         return Err(Cli::command().error(ErrorKind::ArgumentConflict, words));
+    }
+    if let Some(Command::Dashboards(dashboards)) = &cli.command {
+        dashboards.consistent()?;
     }
     Ok(cli)
 }

@@ -18,6 +18,7 @@ pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod dashboards;
 pub mod ini;
 pub mod model;
 pub mod poller;

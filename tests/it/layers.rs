@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 /// The layers, the highest first. A module may use its own contents and every layer below its own.
 const LAYERS: [&[&str]; 5] = [
     &["main", "cli", "app"],
-    &["config", "poller", "server"],
+    &["config", "poller", "server", "dashboards"],
     &["source", "sink", "schedule", "simulator"],
     &["akamai", "snapshot", "telemetry"],
     &["model", "ini", "clock", "shutdown"],
@@ -22,7 +22,16 @@ const WITHIN: [(&str, &str); 2] = [
 const ONLY: [(&str, &[&str]); 7] = [
     ("prometheus::", &["src/telemetry.rs", "src/snapshot/tests.rs"]),
     ("tokio_cron_scheduler", &["src/schedule.rs"]),
-    ("reqwest::", &["src/akamai.rs", "src/akamai/", "src/source/estats.rs", "src/cli/status.rs"]),
+    (
+        "reqwest::",
+        &[
+            "src/akamai.rs",
+            "src/akamai/",
+            "src/source/estats.rs",
+            "src/cli/status.rs",
+            "src/dashboards/grafana",
+        ],
+    ),
     ("ini::{Ini", &["src/ini.rs"]),
     ("Utc::now()", &["src/clock.rs"]),
     ("std::env::var", &["src/akamai/credentials/environment.rs"]),

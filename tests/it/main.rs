@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
 mod budget;
+mod dashboards;
 mod docs;
 mod edgegrid;
 mod faults;
@@ -16,5 +17,6 @@ mod mistakes;
 mod page;
 mod process;
 mod prometheus;
+mod queries;
 mod secrets;
 mod tools;

@@ -189,7 +189,7 @@ fn requests() {
         |object, error_type| String::from_utf8(question(object, "ENHANCED_TLS").body(error_type)).unwrap();
     assert_eq!(body(Object::CpCode(12345), None), r#"{"cpCode":12345,"delivery":"ENHANCED_TLS"}"#);
     let url = Object::Url("https://example.com/\"".to_owned());
-    let expected = r#"{"delivery":"ENHANCED_TLS","errorType":"EDGE_ERRORS","url":"https://example.com/\""}"#;
+    let expected = r#"{"url":"https://example.com/\"","delivery":"ENHANCED_TLS","errorType":"EDGE_ERRORS"}"#;
     assert_eq!(body(url, Some("EDGE_ERRORS")), expected);
 }
 

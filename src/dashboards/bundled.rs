@@ -1,0 +1,22 @@
+//! The dashboards that come with the exporter.
+
+/// A dashboard's file.
+#[derive(Clone, Copy, Debug)]
+pub struct Bundled {
+    /// The name of the file.
+    pub name: &'static str,
+    /// What is in it.
+    pub json: &'static str,
+}
+
+/// All of them.
+pub const DASHBOARDS: [Bundled; 2] = [
+    Bundled {
+        name: "http-status-distribution.json",
+        json: include_str!("../../grafana/dashboards/http-status-distribution.json"),
+    },
+    Bundled {
+        name: "exporter-health.json",
+        json: include_str!("../../grafana/dashboards/exporter-health.json"),
+    },
+];
