@@ -57,11 +57,16 @@ pub struct Target {
 /// A label's value; shared, since most values stand in many samples.
 pub type LabelValue = Arc<str>;
 
-/// The samples of one family in a batch, label values in one flat list: no allocation per sample.
+/// A new value of a label is looked for among so many before it, so that a batch is neither large nor slow to make.
+const LOOKED_AT: usize = 64;
+
+/// The samples of one family in a batch: each label value once (nearly), what the samples have as numbers in one flat list.
 #[derive(Clone, Debug)]
 pub struct Group {
     family: &'static Family,
-    labels: Vec<LabelValue>,
+    words: Vec<LabelValue>,
+    /// For each sample and label the place in `words`.
+    labels: Vec<u32>,
     values: Vec<f64>,
 }
 
@@ -86,10 +91,42 @@ impl Group {
 
     /// Each sample's label values, in the family's order, and its number. An empty value means that the sample
     /// does not have that label.
-    pub fn samples(&self) -> impl Iterator<Item = (&[LabelValue], f64)> {
+    pub fn samples(&self) -> impl Iterator<Item = (Labels<'_>, f64)> {
         // A family without labels still has one (empty) list of values a sample.
         let width = self.family.labels.len();
-        self.values.iter().enumerate().map(move |(i, value)| (&self.labels[i * width..][..width], *value))
+        let labels =
+            move |i: usize| Labels { words: &self.words, places: &self.labels[i * width..][..width] };
+        self.values.iter().enumerate().map(move |(i, value)| (labels(i), *value))
+    }
+
+    fn place(&mut self, value: &LabelValue) -> u32 {
+        let start = self.words.len().saturating_sub(LOOKED_AT);
+        let found = self.words[start..].iter().position(|word| word == value).map(|place| start + place);
+        let place = found.unwrap_or_else(|| {
+            self.words.push(Arc::clone(value));
+            self.words.len() - 1
+        });
+        u32::try_from(place).expect("a batch has fewer than four thousand million label values")
+    }
+}
+
+/// The label values of a sample.
+#[derive(Clone, Copy, Debug)]
+pub struct Labels<'a> {
+    words: &'a [LabelValue],
+    places: &'a [u32],
+}
+
+impl<'a> Labels<'a> {
+    /// All of them, in the family's order.
+    pub fn iter(self) -> impl Iterator<Item = &'a str> {
+        self.places.iter().map(move |place| &*self.words[*place as usize])
+    }
+
+    /// The value of the `label`-th label.
+    #[must_use]
+    pub fn get(self, label: usize) -> Option<&'a str> {
+        self.places.get(label).map(|place| &*self.words[*place as usize])
     }
 }
 
@@ -108,7 +145,10 @@ impl Batch {
     pub fn push<const N: usize>(&mut self, family: &'static Family, labels: [&LabelValue; N], value: f64) {
         assert_eq!(N, family.labels.len(), "{} has the labels {:?}", family.name, family.labels);
         let group = self.group(family);
-        group.labels.extend(labels.into_iter().map(Arc::clone));
+        for value in labels {
+            let place = group.place(value);
+            group.labels.push(place);
+        }
         group.values.push(value);
     }
 
@@ -134,6 +174,7 @@ impl Batch {
     #[must_use]
     pub fn shrunk(mut self) -> Self {
         for group in &mut self.groups {
+            group.words.shrink_to_fit();
             group.labels.shrink_to_fit();
             group.values.shrink_to_fit();
         }
@@ -144,7 +185,7 @@ impl Batch {
     fn group(&mut self, family: &'static Family) -> &mut Group {
         let found = self.groups.iter().position(|group| std::ptr::eq(group.family, family));
         let index = found.unwrap_or_else(|| {
-            self.groups.push(Group { family, labels: Vec::new(), values: Vec::new() });
+            self.groups.push(Group { family, words: Vec::new(), labels: Vec::new(), values: Vec::new() });
             self.groups.len() - 1
         });
         &mut self.groups[index]
@@ -166,11 +207,26 @@ mod tests {
         batch.push(&HITS, [&ok, &edge], 7.0);
         batch.push(&UP, [], 1.0);
         batch.push(&HITS, [&gone, &edge], 2.0);
-        let hits: Vec<_> =
-            batch.groups()[0].samples().map(|(labels, value)| (labels[0].to_string(), value)).collect();
+        let hits: Vec<_> = batch.groups()[0]
+            .samples()
+            .map(|(labels, value)| (labels.get(0).unwrap().to_owned(), value))
+            .collect();
         assert_eq!(hits, [("200".to_owned(), 7.0), ("410".to_owned(), 2.0)]);
         assert_eq!(batch.groups()[1].samples().count(), 1);
         assert_eq!(batch.len(), 3);
+    }
+
+    #[test]
+    fn label_values_that_are_too_many_to_look_for() {
+        let values: Vec<LabelValue> = (0..1000).map(|n| (n % 100).to_string().into()).collect();
+        let mut batch = Batch::default();
+        for value in &values {
+            batch.push(&HITS, [value, &"edge".into()], 0.0);
+        }
+        let samples: Vec<Vec<_>> =
+            batch.groups()[0].samples().map(|(labels, _)| labels.iter().collect()).collect();
+        let expected: Vec<Vec<&str>> = values.iter().map(|value| vec![&**value, "edge"]).collect();
+        assert_eq!(samples, expected);
     }
 
     #[test]

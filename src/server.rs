@@ -1,31 +1,28 @@
 //! What the process answers over HTTP. Everything is read from memory: no request here ever leads to one to Akamai.
 
 mod encoding;
+mod scrape;
 pub mod status;
 
 use std::sync::Arc;
 
-use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
-use axum::http::header::{
-    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
-    VARY,
-};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY};
 use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use futures_util::stream;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use self::scrape::Scrape;
 use self::status::{Status, page};
 use crate::akamai::Api;
 use crate::clock::SharedClock;
 use crate::snapshot::Store;
-use crate::snapshot::exposition::{self, Exposition};
+use crate::snapshot::exposition::Exposition;
 use crate::telemetry::Telemetry;
 
 /// Where the status is as JSON.
@@ -71,7 +68,7 @@ pub fn router(site: Site) -> Router {
         .route(STATUS_PATH, get(status_json))
         .route("/-/healthy", get(healthy))
         .route("/-/ready", get(ready))
-        .route(&site.telemetry_path, get(metrics))
+        .route(&site.telemetry_path, get(scrape::metrics).with_state(Arc::new(Scrape::new(&site))))
         .fallback(unknown)
         .layer(middleware::from_fn_with_state(site.clone(), count))
         .with_state(site)
@@ -84,30 +81,6 @@ async fn count(State(site): State<Site>, request: Request, next: Next) -> Respon
     let response = next.run(request).await;
     site.telemetry.http_request(&handler, response.status().as_str());
     response
-}
-
-async fn metrics(State(site): State<Site>, headers: HeaderMap) -> Response {
-    let mut own = Vec::with_capacity(16 << 10);
-    site.telemetry.render(&mut own);
-    let data = Arc::clone(&site.exposition.borrow());
-    let accepted = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
-    if encoding::accepts_gzip(accepted) {
-        (([(CONTENT_ENCODING, "gzip")]), text(data.gzip(&own))).into_response()
-    } else {
-        text(data.plain(own))
-    }
-}
-
-/// The parts one after the other. The length is known, so the answer is not chunked, and HEAD can tell it.
-fn text(parts: [Bytes; 2]) -> Response {
-    let length = parts.iter().map(Bytes::len).sum::<usize>();
-    let headers = [
-        (CONTENT_TYPE, exposition::CONTENT_TYPE.to_owned()),
-        (CONTENT_LENGTH, length.to_string()),
-        (VARY, "accept-encoding".to_owned()),
-    ];
-    let body = Body::from_stream(stream::iter(parts.map(Ok::<_, std::convert::Infallible>)));
-    (headers, body).into_response()
 }
 
 fn status(site: &Site) -> Status {

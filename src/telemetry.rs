@@ -6,6 +6,7 @@
 pub mod families;
 pub mod logging;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use prometheus::core::Collector;
@@ -35,6 +36,7 @@ pub struct Telemetry {
     api_budget: GaugeVec,
     clock_skew: GaugeVec,
     http_requests: IntCounterVec,
+    changes: AtomicU64,
 }
 
 impl Telemetry {
@@ -65,6 +67,7 @@ impl Telemetry {
                 IntCounterVec::new(opts(&HTTP_REQUESTS), HTTP_REQUESTS.labels)?,
             )?,
             registry,
+            changes: AtomicU64::default(),
         })
     }
 
@@ -82,11 +85,13 @@ impl Telemetry {
         let (outcome, reason) = failure.map_or(("success", ""), |reason| ("failure", reason.label()));
         self.polls.with_label_values(&[account, source, outcome, reason]).inc();
         self.poll_duration.with_label_values(&[account, source]).observe(took.as_secs_f64());
+        self.changed();
     }
 
     /// Counts a request to Akamai; `code` is the answer's status, or `none`.
     pub fn api_request(&self, account: &str, api: &str, code: &str) {
         self.api_requests.with_label_values(&[account, api, code]).inc();
+        self.changed();
     }
 
     /// Shows an account's budget for an API.
@@ -96,16 +101,28 @@ impl Telemetry {
         if let Some(remaining) = remaining {
             self.api_remaining.with_label_values(&[account, api]).set(remaining.into());
         }
+        self.changed();
     }
 
     /// Shows by how much this machine's clock is ahead of Akamai's.
     pub fn clock_skew(&self, account: &str, seconds: f64) {
         self.clock_skew.with_label_values(&[account]).set(seconds);
+        self.changed();
     }
 
     /// Counts a request to this process.
     pub fn http_request(&self, handler: &str, code: &str) {
         self.http_requests.with_label_values(&[handler, code]).inc();
+    }
+
+    /// Rises with every change but those that scrapes themselves and the system make.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    /// To be called after a change: who sees the new number sees the change.
+    fn changed(&self) {
+        self.changes.fetch_add(1, Ordering::Release);
     }
 
     /// Appends all of it, as it stands now, in the text format.

@@ -277,7 +277,7 @@ fn samples<'a>(
     groups.flat_map(|group| group.samples()).map(move |(values, value)| {
         let label = move |name: &str| {
             let at = family.labels.iter().position(|label| *label == name);
-            at.map(|at| values[at].to_string()).unwrap_or_default()
+            at.and_then(|at| values.get(at)).unwrap_or_default().to_owned()
         };
         (label, value)
     })

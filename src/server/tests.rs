@@ -1,9 +1,9 @@
 use std::io::Read;
 use std::sync::Arc;
 
-use axum::body::to_bytes;
-use axum::http::header::ALLOW;
-use axum::http::{Method, Request};
+use axum::body::{Body, to_bytes};
+use axum::http::header::{ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderMap, Method, Request};
 use chrono::TimeDelta;
 use flate2::read::GzDecoder;
 use tower::ServiceExt;
@@ -11,7 +11,7 @@ use tower::ServiceExt;
 use super::*;
 use crate::clock::ManualClock;
 use crate::model::Reason;
-use crate::snapshot::sample;
+use crate::snapshot::{exposition, sample};
 
 fn site(store: Store) -> Site {
     let exposition = Exposition::of(&store.current(), 0);
@@ -59,6 +59,24 @@ async fn metrics_plain_and_gzip() {
         text.contains("akamai_exporter_http_requests_total{code=\"200\",handler=\"/metrics\"} 1\n"),
         "{text}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn own_metrics_are_encoded_when_something_happened_and_once_a_second() {
+    let site = site(sample::store());
+    let router = router(site.clone());
+    let scrapes = async || {
+        let request = Request::get("/metrics").body(Body::empty()).unwrap();
+        let body = router.clone().oneshot(request).await.unwrap().into_body();
+        let text = String::from_utf8(to_bytes(body, usize::MAX).await.unwrap().to_vec()).unwrap();
+        let start = "akamai_exporter_http_requests_total{code=\"200\",handler=\"/metrics\"} ";
+        text.lines().find_map(|line| line.strip_prefix(start)).map_or(0, |value| value.parse().unwrap())
+    };
+    assert_eq!([scrapes().await, scrapes().await, scrapes().await], [0, 0, 0]);
+    site.telemetry.clock_skew("default", 0.5);
+    assert_eq!([scrapes().await, scrapes().await], [3, 3]);
+    tokio::time::advance(std::time::Duration::from_secs(1)).await;
+    assert_eq!([scrapes().await, scrapes().await], [5, 5]);
 }
 
 #[tokio::test]

@@ -1,10 +1,11 @@
 //! A snapshot as the bytes that a scrape gets: encoded once per change, plain and gzip, then only handed out.
 
 use std::collections::BTreeMap;
+use std::iter::empty;
 
 use bytes::Bytes;
 
-use super::gzip::Prefix;
+use super::gzip::{Prefix, Suffix};
 use super::health::{OF_SOURCE, TARGET_UP, UP};
 use super::{Snapshot, SourceState, text};
 use crate::model::{Family, Group};
@@ -33,14 +34,14 @@ impl Exposition {
 
     /// The plain text in two parts, the second being `tail`.
     #[must_use]
-    pub fn plain(&self, tail: Vec<u8>) -> [Bytes; 2] {
-        [self.text.clone(), tail.into()]
+    pub fn plain(&self, tail: &Tail) -> [Bytes; 2] {
+        [self.text.clone(), tail.text.clone()]
     }
 
     /// One gzip stream in two parts, with `tail` as the end of the text.
     #[must_use]
-    pub fn gzip(&self, tail: &[u8]) -> [Bytes; 2] {
-        [self.gzip.bytes(), self.gzip.finish(tail)]
+    pub fn gzip(&self, tail: &Tail) -> [Bytes; 2] {
+        [self.gzip.bytes(), self.gzip.finish(&tail.gzip)]
     }
 
     /// How long the text is.
@@ -53,6 +54,21 @@ impl Exposition {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.text.is_empty()
+    }
+}
+
+/// What comes after a snapshot's data, encoded for use with any snapshot.
+#[derive(Clone, Debug)]
+pub struct Tail {
+    text: Bytes,
+    gzip: Suffix,
+}
+
+impl Tail {
+    /// Encodes `text`.
+    #[must_use]
+    pub fn of(text: Vec<u8>) -> Self {
+        Self { gzip: Suffix::of(&text), text: text.into() }
     }
 }
 
@@ -81,7 +97,7 @@ fn data(text: &mut String, snapshot: &Snapshot) {
             }
             before = Some(source);
             for (labels, value) in group.samples() {
-                text::sample(text, &first, group.family(), labels, &rest, value);
+                text::sample(text, &first, group.family(), labels.iter(), &rest, value);
             }
         }
     }
@@ -99,7 +115,7 @@ fn health(text: &mut String, snapshot: &Snapshot) {
             text::header(text, family);
         }
         for (source, value) in values {
-            text::sample(text, &start(family, source), family, &[], rest, value);
+            text::sample(text, &start(family, source), family, empty(), rest, value);
         }
     }
     targets(text, snapshot, &labels);
@@ -115,7 +131,7 @@ fn targets(text: &mut String, snapshot: &Snapshot, rest: &str) {
             }
             let mut first = start(&TARGET_UP, source);
             text::pairs(&mut first, target.labels.iter().map(|(name, value)| (*name, value.as_ref())));
-            text::sample(text, &first, &TARGET_UP, &[], rest, f64::from(up));
+            text::sample(text, &first, &TARGET_UP, empty(), rest, f64::from(up));
         }
     }
 }

@@ -1,8 +1,8 @@
 //! A gzip stream whose beginning is compressed once and whose end is added for each reader.
 //!
-//! The data is large and changes when a poll ends; the exporter's own metrics are few and change with every scrape. So the data
-//! becomes a run of deflate blocks that ends on a byte and is not marked as the last (a "full flush"); a scrape adds its blocks,
-//! and the trailer's checksum is combined from both. The result is one ordinary gzip member (RFC 1952): several members in a row would be
+//! The data is large and changes when a poll ends; the exporter's own metrics are few and change more often. So the data
+//! becomes a run of deflate blocks that ends on a byte and is not marked as the last (a "full flush"); the own metrics become the
+//! blocks after it, and the trailer's checksum is combined from both. The result is one ordinary gzip member (RFC 1952): several members in a row would be
 //! legal too, but some clients stop after the first.
 
 use bytes::Bytes;
@@ -25,7 +25,7 @@ impl Prefix {
     pub(super) fn of(data: &[u8]) -> Self {
         let mut bytes = Vec::with_capacity(data.len() / 16 + 64);
         bytes.extend_from_slice(&HEADER);
-        deflate(data, FlushCompress::Full, &mut bytes);
+        deflate(data, Compression::new(6), FlushCompress::Full, &mut bytes);
         bytes.shrink_to_fit();
         let mut checksum = Hasher::new();
         checksum.update(data);
@@ -37,17 +37,34 @@ impl Prefix {
         self.bytes.clone()
     }
 
-    /// What makes a whole stream of it, with `tail` as the end of the text.
-    pub(super) fn finish(&self, tail: &[u8]) -> Bytes {
-        let mut bytes = Vec::with_capacity(tail.len() / 4 + 64);
-        deflate(tail, FlushCompress::Finish, &mut bytes);
-        let mut checksum = Hasher::new();
-        checksum.update(tail);
+    /// What makes a whole stream of it, with the `end` as the end of the text.
+    pub(super) fn finish(&self, end: &Suffix) -> Bytes {
+        let mut bytes = Vec::with_capacity(end.bytes.len() + 8);
+        bytes.extend_from_slice(&end.bytes);
         let mut whole = self.checksum.clone();
-        whole.combine(&checksum);
+        whole.combine(&end.checksum);
         bytes.extend_from_slice(&whole.finalize().to_le_bytes());
-        bytes.extend_from_slice(&self.length.wrapping_add(length(tail)).to_le_bytes());
+        bytes.extend_from_slice(&self.length.wrapping_add(end.length).to_le_bytes());
         bytes.into()
+    }
+}
+
+/// The compressed end, without the trailer: that depends on the beginning.
+#[derive(Clone, Debug)]
+pub(super) struct Suffix {
+    bytes: Bytes,
+    checksum: Hasher,
+    length: u32,
+}
+
+impl Suffix {
+    /// Compresses `data`, rather quickly than well: it is small and soon outdated.
+    pub(super) fn of(data: &[u8]) -> Self {
+        let mut bytes = Vec::with_capacity(data.len() / 4 + 64);
+        deflate(data, Compression::fast(), FlushCompress::Finish, &mut bytes);
+        let mut checksum = Hasher::new();
+        checksum.update(data);
+        Self { bytes: bytes.into(), checksum, length: length(data) }
     }
 }
 
@@ -56,8 +73,8 @@ fn length(data: &[u8]) -> u32 {
     u32::try_from(data.len() as u64 & u64::from(u32::MAX)).unwrap_or(u32::MAX)
 }
 
-fn deflate(data: &[u8], flush: FlushCompress, out: &mut Vec<u8>) {
-    let mut compress = Compress::new(Compression::new(6), false);
+fn deflate(data: &[u8], level: Compression, flush: FlushCompress, out: &mut Vec<u8>) {
+    let mut compress = Compress::new(level, false);
     loop {
         let taken = usize::try_from(compress.total_in()).unwrap_or(data.len());
         out.reserve((data.len() - taken) / 16 + 256);
@@ -95,7 +112,7 @@ mod tests {
     fn check(data: &[u8], tails: &[&[u8]]) {
         let prefix = Prefix::of(data);
         for tail in tails {
-            let stream = [prefix.bytes(), prefix.finish(tail)].concat();
+            let stream = [prefix.bytes(), prefix.finish(&Suffix::of(tail))].concat();
             let mut text = Vec::new();
             // A decoder of a single member: it must hold everything, and its checksum is verified.
             let mut decoder = GzDecoder::new(stream.as_slice());

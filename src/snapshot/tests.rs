@@ -7,12 +7,12 @@ use prometheus::proto;
 use prometheus::{Encoder, TextEncoder};
 use proptest::prelude::proptest;
 
-use super::exposition::Exposition;
+use super::exposition::{Exposition, Tail};
 use super::sample::{HITS, batch, failure, source, start, store, success};
 use super::*;
 
 fn text(store: &Store) -> String {
-    let [text, tail] = Exposition::of(&store.current(), 0).plain(Vec::new());
+    let [text, tail] = Exposition::of(&store.current(), 0).plain(&Tail::of(Vec::new()));
     assert!(tail.is_empty());
     String::from_utf8(text.to_vec()).unwrap()
 }
@@ -84,7 +84,7 @@ fn states_of_sources() {
 #[test]
 fn gzip_holds_text_and_tail() {
     let exposition = Exposition::of(&store().current(), 0);
-    let stream = exposition.gzip(b"process_threads 5\n").concat();
+    let stream = exposition.gzip(&Tail::of(b"process_threads 5\n".to_vec())).concat();
     let mut decoded = String::new();
     GzDecoder::new(stream.as_slice()).read_to_string(&mut decoded).unwrap();
     assert_eq!(decoded, text(&store()) + "process_threads 5\n");

@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use crate::model::{Family, LabelValue};
+use crate::model::Family;
 
 /// Appends the HELP and TYPE lines.
 pub(super) fn header(text: &mut String, family: &Family) {
@@ -29,16 +29,16 @@ pub(super) fn pairs<'a>(text: &mut String, labels: impl Iterator<Item = (&'a str
 }
 
 /// Appends one sample: `name{` and the first labels as in `start`, then the sample's own, then the `rest`.
-pub(super) fn sample(
+pub(super) fn sample<'a>(
     text: &mut String,
     start: &str,
     family: &Family,
-    own: &[LabelValue],
+    own: impl Iterator<Item = &'a str>,
     rest: &str,
     value: f64,
 ) {
     text.push_str(start);
-    pairs(text, family.labels.iter().copied().zip(own.iter().map(AsRef::as_ref)));
+    pairs(text, family.labels.iter().copied().zip(own));
     if !rest.is_empty() {
         if !text.ends_with('{') {
             text.push(',');

@@ -36,8 +36,7 @@ fn lines(batch: &Batch) -> Vec<String> {
     let mut lines = Vec::new();
     for group in batch.groups() {
         for (labels, value) in group.samples() {
-            let labels: Vec<_> =
-                labels.iter().map(AsRef::as_ref).filter(|value: &&str| !value.is_empty()).collect();
+            let labels: Vec<_> = labels.iter().filter(|value| !value.is_empty()).collect();
             lines.push(format!("{} {} {value}", group.family().name, labels.join(" ")));
         }
     }
