@@ -224,14 +224,6 @@ def read_table(name, columns):
     return rows
 
 
-def reasons():
-    """The reasons of failed polls and what helps, from the exporter's code."""
-    code = (ROOT / "src/model/reason.rs").read_text()
-    labels = dict(re.findall(r'Self::(\w+) => "([a-z_]+)"', code))
-    advice = re.findall(r'Self::(\w+) =>\s*\{?\s*"([^"]*)"', code[code.index("fn advice") : code.index("fn scope")])
-    return {labels[name]: text for name, text in advice}
-
-
 def lint(board, faults):
     dashboards_uid(board, faults)
     variables = lint_variables(board, faults)
@@ -341,7 +333,6 @@ def lint_panel(panel, path, variables, faults):
     for name in variables_of(title) - variables:
         faults.add(f"{path}.title", f"${name} is not a variable of this dashboard")
     lint_colours(panel, path, faults)
-    lint_reasons(panel, path, faults)
     if not panel.get("targets"):
         faults.add(f"{path}.targets", "no query")
     for index, target in enumerate(panel.get("targets") or []):
@@ -394,21 +385,6 @@ def lint_colours(panel, path, faults):
     named = {str(override["matcher"].get("options")) for override in panel["fieldConfig"]["overrides"]}
     if by_class and not {"4xx", "5xx"} <= named:
         faults.add(f"{path}.fieldConfig.overrides", "series are status classes, but have not their colours")
-
-
-def lint_reasons(panel, path, faults):
-    """Where reasons are turned into advice, it is the exporter's own advice."""
-    for index, override in enumerate(panel["fieldConfig"]["overrides"]):
-        if override["matcher"].get("options") != "What helps":
-            continue
-        shown = {}
-        for item in override["properties"]:
-            if item["id"] == "mappings":
-                shown |= {key: result["text"] for mapping in item["value"] for key, result in mapping["options"].items()}
-        ours = reasons()
-        for reason in sorted(set(shown) | set(ours)):
-            if shown.get(reason) != ours.get(reason):
-                faults.add(f"{path}.fieldConfig.overrides[{index}]", f"{reason}: src/model/reason.rs says {ours.get(reason)!r}")
 
 
 def lint_grid(board, faults):

@@ -9,7 +9,7 @@ use akamai_exporter::snapshot::health;
 use akamai_exporter::source::KINDS;
 use akamai_exporter::telemetry::families;
 
-use crate::process::Process;
+use crate::process::{Process, run};
 
 /// What a person wrote of `docs/metrics.md` ends here, what is generated begins.
 const MARK: &str = "<!-- From here on generated from the code: UPDATE_DOCS=1 cargo test --test it docs -->\n";
@@ -112,4 +112,13 @@ fn the_shipped_configuration_is_valid() {
     let mut process = Process::start(&arguments, &[("HOME", home.path().to_str().unwrap())]);
     let status = process.ended();
     assert!(status.success(), "{:?}", process.log);
+}
+
+#[test]
+fn the_readme_has_the_help_of_the_command_line() {
+    let help = run(&["--help"]);
+    assert!(
+        read("README.md").contains(String::from_utf8(help.stdout).unwrap().trim()),
+        "paste --help into README.md again"
+    );
 }

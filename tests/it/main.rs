@@ -19,4 +19,5 @@ mod process;
 mod prometheus;
 mod queries;
 mod secrets;
+mod stack;
 mod tools;
