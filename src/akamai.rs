@@ -11,6 +11,7 @@ pub mod edgegrid;
 mod reply;
 mod transport;
 
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ use uuid::Uuid;
 
 use self::breaker::Breaker;
 use self::budget::{Allowance, Budget};
-use self::credentials::{CredentialStore, Credentials};
+use self::credentials::{CredentialStore, Credentials, SHORTEST_SECRET};
 use self::edgegrid::{Signed, authorization};
 use self::transport::{Answer, Transport, exchange};
 use crate::clock::SharedClock;
@@ -104,7 +105,7 @@ pub struct Account {
 }
 
 /// Which account the API client acts for, where it can act for several.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Default, Eq, PartialEq)]
 pub enum SwitchKey {
     /// The one beside the credentials, if there is one.
     #[default]
@@ -115,10 +116,21 @@ pub enum SwitchKey {
     Given(String),
 }
 
+/// Without the key, which says whose account it is.
+impl fmt::Debug for SwitchKey {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Inherited => "Inherited",
+            Self::Cleared => "Cleared",
+            Self::Given(_) => "Given",
+        })
+    }
+}
+
 impl SwitchKey {
     /// Takes the key out of a text, as it is and as it stands in a URL.
     fn redact(&self, credentials: &Credentials, text: &str) -> String {
-        let Some(key) = self.resolve(credentials).filter(|key| !key.is_empty()) else {
+        let Some(key) = self.resolve(credentials).filter(|key| key.len() >= SHORTEST_SECRET) else {
             return text.to_owned();
         };
         let encoded: String = reqwest::Url::parse_with_params("http://x", [("", key)])
@@ -234,6 +246,19 @@ impl Api {
         (gate.budget.limit(), gate.budget.remaining())
     }
 
+    /// Why and for how long no request is sent, while that is so.
+    #[must_use]
+    pub fn pause(&self) -> Option<(Reason, Duration)> {
+        let (_, generation) = self.account.credentials.current();
+        let (now, gate) = (Instant::now(), self.gate());
+        let refused = gate.breaker.refusal(now, generation).map(|refusal| refusal.reason);
+        match (refused, gate.breaker.closed_until(now, generation), gate.budget.paused_until(now)) {
+            (Some(reason), Some(until), _) => Some((reason, until - now)),
+            (_, _, Some(until)) => Some((Reason::RateLimited, until - now)),
+            _ => None,
+        }
+    }
+
     /// Waits until the budget has room for a request.
     ///
     /// # Errors
@@ -251,7 +276,9 @@ impl Api {
                 gate.budget.reserve(now)
             };
             tokio::time::sleep_until(slot).await;
-            if !self.gate().budget.is_paused(Instant::now()) {
+            let (mut gate, now) = (self.gate(), Instant::now());
+            if !gate.budget.is_paused(now) && gate.breaker.refusal(now, generation).is_none() {
+                gate.breaker.probe(now, self.account.manners.timeout);
                 return Ok(Permit(()));
             }
         }
@@ -279,8 +306,17 @@ impl Api {
         let clean = |error: ApiError| {
             error.cleaned(|text| self.account.switch_key.redact(&credentials, &credentials.redact(text)))
         };
-        let body = outcome.and_then(|answer| self.judge(answer)).map_err(clean);
-        self.gate().breaker.record(Instant::now(), generation, body.as_ref().map(|_| ()));
+        let body = outcome.and_then(|answer| self.judge(began, answer)).map_err(clean);
+        let pause = self.gate().breaker.record(began, Instant::now(), generation, body.as_ref().map(|_| ()));
+        if let Some(pause) = pause {
+            let (account, seconds) = (&self.account.name, pause.as_secs());
+            tracing::warn!(
+                account,
+                api = self.limit.name,
+                seconds,
+                "Akamai refuses the account: the next request is sent after a pause"
+            );
+        }
         let result = body.and_then(|body| read(&body).map_err(clean));
         let (seconds, reason) =
             (began.elapsed().as_secs_f64(), result.as_ref().err().map(|e| e.reason.label()));
@@ -299,7 +335,7 @@ impl Api {
     async fn attempt(&self, credentials: &Credentials, query: Query<'_>) -> Result<Answer, ApiError> {
         let client = self.account.transport.client(credentials.scheme())?;
         let request = self.sign(credentials, query)?;
-        exchange(client, request).await
+        exchange(client, request, &self.account.clock).await
     }
 
     fn sign(&self, credentials: &Credentials, query: Query<'_>) -> Result<Request, ApiError> {
@@ -335,15 +371,15 @@ impl Api {
     }
 
     /// Learns what the answer says of limit and clock, and takes it apart into body or error.
-    fn judge(&self, answer: Answer) -> Result<Vec<u8>, ApiError> {
-        let skew = self.skew(&answer.headers, answer.status.is_success());
+    fn judge(&self, began: Instant, answer: Answer) -> Result<Vec<u8>, ApiError> {
+        let skew = self.skew(&answer);
         let allowance = self.allowance_of(&answer.headers);
         let error = reply::error(answer.status.as_u16(), &answer.body, skew);
         let mut gate = self.gate();
         let now = Instant::now();
         match error {
             Some(error) if error.reason == Reason::RateLimited => {
-                let pause = gate.budget.refused(now, allowance);
+                let pause = gate.budget.refused(began, now, allowance);
                 Err(ApiError::new(error.reason, format!("{error}; requests pause for {} s", pause.as_secs())))
             }
             Some(error) => {
@@ -368,14 +404,14 @@ impl Api {
     }
 
     /// By how many seconds this machine's clock is ahead of the answer's `Date`.
-    fn skew(&self, headers: &HeaderMap, is_accepted: bool) -> Option<f64> {
-        let date = DateTime::parse_from_rfc2822(headers.get(DATE)?.to_str().ok()?).ok()?;
+    fn skew(&self, answer: &Answer) -> Option<f64> {
+        let date = DateTime::parse_from_rfc2822(answer.headers.get(DATE)?.to_str().ok()?).ok()?;
         // The header has whole seconds: half of one is the best guess at what it left out.
         let theirs = crate::clock::seconds(date.with_timezone(&Utc)) + 0.5;
-        let skew = crate::clock::seconds(self.account.clock.now()) - theirs;
+        let skew = crate::clock::seconds(answer.at) - theirs;
         self.account.telemetry.clock_skew(&self.account.name, skew);
         // A refusal tells of the clock itself.
-        let worrying = skew.abs() > WORRYING_SKEW && is_accepted;
+        let worrying = skew.abs() > WORRYING_SKEW && answer.status.is_success();
         let was = std::mem::replace(&mut self.gate().worried, worrying);
         if worrying && !was {
             tracing::warn!(

@@ -104,7 +104,7 @@ struct Simulate {
     /// Where the simulator listens
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9878")]
     listen: SocketAddr,
-    /// Write the credentials of the simulated clients to this file; without it they are printed
+    /// Write the credentials of the simulated clients to this file, which must not be there or be such a file; without it they are printed
     #[arg(long, value_name = "FILE")]
     edgerc: Option<PathBuf>,
     /// Decides traffic and credentials
@@ -253,12 +253,21 @@ impl Simulate {
     }
 }
 
+/// What a file of simulated credentials begins with: another one is somebody's, and is not touched.
+const SIMULATED: &str = "# Made by akamai-exporter simulate\n";
+
 /// For its owner's eyes only, as the real one should be.
-fn write_private(file: &Path, text: &str) -> std::io::Result<()> {
+fn write_private(file: &Path, text: &str) -> anyhow::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
-    let mut options = std::fs::OpenOptions::new();
-    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(file)?;
-    file.write_all(text.as_bytes())
+    match std::fs::read(file) {
+        Ok(bytes) if bytes.starts_with(SIMULATED.as_bytes()) => std::fs::remove_file(file)?,
+        Ok(_) => {
+            anyhow::bail!("it holds something else, maybe your credentials; name a file that may be written")
+        }
+        Err(_) => {}
+    }
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
+    Ok(write!(file, "{SIMULATED}{text}")?)
 }
 
 /// The first signal asks `work` to end, a second one ends it.

@@ -106,7 +106,7 @@ impl Config {
         let sources = context.read_all(&sections.sources, &mut problems);
         if sections.accounts.is_empty() {
             problems.add(0, "", "", "there is no [akamai] section; expected one that names the credentials");
-        } else if sections.sources.is_empty() {
+        } else if sections.sources.is_empty() && problems.is_empty() {
             problems.add(
                 0,
                 "",

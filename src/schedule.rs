@@ -56,7 +56,7 @@ impl Schedule {
     #[must_use]
     pub fn next_after(&self, from: DateTime<Utc>) -> DateTime<Utc> {
         match self {
-            Self::Every(interval) => from + delta(*interval),
+            Self::Every(interval) => later(from, *interval),
             Self::Cron(cron) => {
                 cron.cron.find_next_occurrence(&from, false).unwrap_or(from + TimeDelta::days(366))
             }
@@ -79,10 +79,10 @@ impl Schedule {
     #[must_use]
     pub fn expiry(&self, from: DateTime<Utc>, polls: u32, effective: Duration) -> DateTime<Utc> {
         let due = match self {
-            Self::Every(interval) => from + delta(*interval * polls),
+            Self::Every(interval) => later(from, interval.saturating_mul(polls)),
             Self::Cron(_) => (0..polls).fold(from, |time, _| self.next_after(time)),
         };
-        due.max(from + delta(effective * polls))
+        due.max(later(from, effective.saturating_mul(polls)))
     }
 }
 
@@ -95,9 +95,10 @@ impl fmt::Display for Schedule {
     }
 }
 
-/// A duration as chrono has it; a year at most here, so that it always fits.
-fn delta(duration: Duration) -> TimeDelta {
-    TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
+/// So much later, or at the end of time.
+fn later(from: DateTime<Utc>, duration: Duration) -> DateTime<Utc> {
+    let delta = TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX);
+    from.checked_add_signed(delta).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
 /// Requests a minute for each of `demands`, if together they may have `budget`: who wants less than an even part gets

@@ -252,15 +252,15 @@ impl Store {
         });
     }
 
-    /// Drops the data that has expired.
-    pub fn expire(&self, now: DateTime<Utc>) {
+    /// Drops the data that has expired; whether there was any.
+    pub fn expire(&self, now: DateTime<Utc>) -> bool {
         self.0.send_if_modified(|snapshot| {
             let expired: Vec<_> = expired(snapshot, now).collect();
             for (source, target) in &expired {
                 Arc::make_mut(snapshot).edit(*source, *target, |state| state.data = None);
             }
             !expired.is_empty()
-        });
+        })
     }
 
     /// The snapshot now.

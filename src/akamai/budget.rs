@@ -11,6 +11,9 @@ use tokio::time::Instant;
 /// No pause grows longer than this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
+/// No server asks to be left alone for longer.
+const LONGEST_REQUEST: Duration = Duration::from_secs(3600);
+
 /// What an answer says of the limit, as far as it does.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Allowance {
@@ -22,6 +25,13 @@ pub struct Allowance {
     pub retry_after: Option<Duration>,
 }
 
+impl Allowance {
+    /// How long the server wants to be left alone, as far as that makes sense: for no longer than an hour.
+    fn pause(self) -> Option<Duration> {
+        self.retry_after.filter(|pause| !pause.is_zero()).map(|pause| pause.min(LONGEST_REQUEST))
+    }
+}
+
 /// The budget of one account for one API.
 #[derive(Clone, Debug)]
 pub struct Budget {
@@ -30,6 +40,8 @@ pub struct Budget {
     pause: Duration,
     next: Option<Instant>,
     paused_until: Option<Instant>,
+    /// When the last pause began: what left before it tells nothing new.
+    paused_since: Option<Instant>,
     remaining: Option<u32>,
     refusals: u32,
 }
@@ -38,7 +50,16 @@ impl Budget {
     /// `share` of `limit` requests a minute; the first pause after a 429 lasts `pause`.
     #[must_use]
     pub fn new(limit: u32, share: f64, pause: Duration) -> Self {
-        Self { limit, share, pause, next: None, paused_until: None, remaining: None, refusals: 0 }
+        Self {
+            limit,
+            share,
+            pause,
+            next: None,
+            paused_until: None,
+            paused_since: None,
+            remaining: None,
+            refusals: 0,
+        }
     }
 
     /// Takes the next free slot: when the request may leave.
@@ -51,27 +72,41 @@ impl Budget {
     /// Whether a slot at `now` is void since a pause has begun meanwhile.
     #[must_use]
     pub fn is_paused(&self, now: Instant) -> bool {
-        self.paused_until.is_some_and(|until| until > now)
+        self.paused_until(now).is_some()
+    }
+
+    /// When the pause ends, if there is one.
+    #[must_use]
+    pub fn paused_until(&self, now: Instant) -> Option<Instant> {
+        self.paused_until.filter(|until| *until > now)
     }
 
     /// Learns from an answer that was no refusal.
     pub fn answered(&mut self, now: Instant, allowance: Allowance) {
-        self.refusals = 0;
+        self.refusals = if self.is_paused(now) { self.refusals } else { 0 };
         self.learn(allowance);
         if self.remaining == Some(0) {
             // Others share the limit: let them and the bucket recover.
-            self.paused_until = Some(now + allowance.retry_after.unwrap_or(self.pause).min(LONGEST_PAUSE));
+            self.pause(now, allowance.pause().unwrap_or(self.pause));
         }
     }
 
-    /// Learns from a 429; returns how long the pause is.
-    pub fn refused(&mut self, now: Instant, allowance: Allowance) -> Duration {
+    /// Learns from a 429 to a request that left at `began`; returns how long the pause is from now on.
+    pub fn refused(&mut self, began: Instant, now: Instant, allowance: Allowance) -> Duration {
         self.learn(allowance);
-        let doubled = self.pause.saturating_mul(1 << self.refusals.min(10));
-        self.refusals += 1;
-        let pause = allowance.retry_after.unwrap_or(doubled).min(LONGEST_PAUSE);
-        self.paused_until = Some(now + pause);
-        pause
+        let is_news = self.paused_since.is_none_or(|since| began >= since);
+        if is_news {
+            let doubled = self.pause.saturating_mul(1 << self.refusals.min(10)).min(LONGEST_PAUSE);
+            self.refusals += 1;
+            self.pause(now, allowance.pause().unwrap_or(doubled));
+        }
+        self.paused_until(now).map_or(Duration::ZERO, |until| until - now)
+    }
+
+    fn pause(&mut self, now: Instant, pause: Duration) {
+        self.paused_since = Some(now);
+        // Never sooner than was said before.
+        self.paused_until = self.paused_until.max(Some(now + pause));
     }
 
     /// Requests a minute that the API allows.
@@ -144,15 +179,31 @@ mod tests {
 
     #[test]
     fn refusals_pause_longer_and_longer() {
-        let (now, mut budget) = (start(), Budget::new(40, 1.0, PAUSE));
-        let pauses: Vec<_> = (0..6).map(|_| budget.refused(now, Allowance::default()).as_secs()).collect();
+        let (mut now, mut budget) = (start(), Budget::new(40, 1.0, PAUSE));
+        let mut refuse = |budget: &mut Budget| {
+            let pause = budget.refused(now, now, Allowance::default());
+            now += pause;
+            pause.as_secs()
+        };
+        let pauses: Vec<_> = (0..6).map(|_| refuse(&mut budget)).collect();
         assert_eq!(pauses, [30, 60, 120, 240, 480, 600]);
-        assert!(budget.is_paused(now));
-        assert_eq!(budget.reserve(now) - now, Duration::from_secs(600));
         budget.answered(now, Allowance::default());
-        assert_eq!(budget.refused(now, Allowance::default()).as_secs(), 30);
-        let server = Allowance { retry_after: Some(Duration::from_secs(7)), ..Allowance::default() };
-        assert_eq!(budget.refused(now, server).as_secs(), 7);
+        assert_eq!(budget.refused(now, now, Allowance::default()).as_secs(), 30);
+        let (retry_after, now) = (Some(Duration::from_secs(7)), now + PAUSE);
+        let server = Allowance { retry_after, ..Allowance::default() };
+        assert_eq!(budget.refused(now, now, server).as_secs(), 7);
+    }
+
+    #[test]
+    fn refusals_of_what_left_before_the_pause_are_one() {
+        let (now, mut budget) = (start(), Budget::new(40, 1.0, PAUSE));
+        let second = Duration::from_secs(1);
+        assert_eq!(budget.refused(now, now + second, Allowance::default()), PAUSE);
+        assert_eq!(budget.refused(now, now + second * 2, Allowance::default()), PAUSE - second);
+        assert_eq!(budget.reserve(now + second * 2) - now, PAUSE + second);
+        let at_once = Allowance { retry_after: Some(Duration::ZERO), ..Allowance::default() };
+        let later = now + PAUSE * 2;
+        assert_eq!(budget.refused(later, later, at_once), PAUSE * 2, "0 is no answer");
     }
 
     #[test]
@@ -174,7 +225,7 @@ mod tests {
                 now += Duration::from_millis(millis);
                 slots.push(budget.reserve(now));
                 if refused {
-                    budget.refused(now, Allowance::default());
+                    budget.refused(now, now, Allowance::default());
                 }
             }
             for (index, slot) in slots.iter().enumerate() {

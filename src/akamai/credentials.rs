@@ -15,7 +15,7 @@ pub use store::{CredentialStore, Origin};
 const MAX_BODY: usize = 131_072;
 
 /// Akamai's tokens and secrets are several times as long.
-const SHORTEST_SECRET: usize = 6;
+pub(super) const SHORTEST_SECRET: usize = 6;
 
 /// One API client's credentials.
 #[derive(Clone)]
@@ -137,7 +137,8 @@ fn endpoint(written: &str) -> Result<(&'static str, String), String> {
     };
     let host = host.trim_end_matches('/');
     let fault = || format!("`{host}` is no host name; expected one such as akab-xxxx.luna.akamaiapis.net");
-    let url = reqwest::Url::parse(&format!("https://{host}/")).map_err(|_| fault())?;
+    let parse = |scheme: &str| reqwest::Url::parse(&format!("{scheme}://{host}/")).map_err(|_| fault());
+    let url = parse("https")?;
     let only_host = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
     if host.is_empty() || !only_host || !url.username().is_empty() || url.password().is_some() {
         return Err(fault());
@@ -147,7 +148,11 @@ fn endpoint(written: &str) -> Result<(&'static str, String), String> {
         Some(name) => name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback()),
         None => false,
     };
-    Ok((if plain && loopback { "http" } else { "https" }, host.to_owned()))
+    let scheme = if plain && loopback { "http" } else { "https" };
+    // As the Host header will have it, since that is what is signed: without the usual port, in ASCII.
+    let url = parse(scheme)?;
+    let name = url.host_str().ok_or_else(fault)?;
+    Ok((scheme, url.port().map_or(name.to_owned(), |port| format!("{name}:{port}"))))
 }
 
 #[cfg(test)]

@@ -7,11 +7,13 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::HeaderMap;
 use reqwest::{Client, Request, StatusCode, redirect};
 
 use super::ApiError;
+use crate::clock::SharedClock;
 use crate::model::Reason;
 
 /// Larger answers are not read: eStats answers some kilobytes.
@@ -25,6 +27,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
+    /// When the headers were there: `Date` is compared with it.
+    pub(super) at: DateTime<Utc>,
     pub(super) body: Vec<u8>,
 }
 
@@ -72,9 +76,13 @@ fn build(proxied: bool) -> reqwest::Result<Client> {
 }
 
 /// Sends `request` and reads the answer to its end.
-pub(super) async fn exchange(client: &Client, request: Request) -> Result<Answer, ApiError> {
+pub(super) async fn exchange(
+    client: &Client,
+    request: Request,
+    clock: &SharedClock,
+) -> Result<Answer, ApiError> {
     let mut response = client.execute(request).await.map_err(|error| failure(&error))?;
-    let (status, headers) = (response.status(), response.headers().clone());
+    let (status, headers, at) = (response.status(), response.headers().clone(), clock.now());
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| failure(&error))? {
         if body.len() + chunk.len() > LARGEST_ANSWER {
@@ -83,7 +91,7 @@ pub(super) async fn exchange(client: &Client, request: Request) -> Result<Answer
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(Answer { status, headers, body })
+    Ok(Answer { status, headers, at, body })
 }
 
 fn failure(error: &reqwest::Error) -> ApiError {

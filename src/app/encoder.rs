@@ -8,8 +8,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::SharedClock;
-use crate::snapshot::Store;
 use crate::snapshot::exposition::Exposition;
+use crate::snapshot::{Snapshot, Store};
 
 /// The wall clock may be set, so expiry is looked at this often at least.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
@@ -17,6 +17,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// Of the time, so many parts pass without encoding for one with it: a hundred thousand series that change twice a second
 /// would otherwise keep a core busy.
 const REST: u32 = 4;
+
+type Changes = watch::Receiver<Arc<Snapshot>>;
 
 /// Runs until `stop`.
 pub(super) async fn run(
@@ -30,7 +32,6 @@ pub(super) async fn run(
     loop {
         let began = Instant::now();
         let snapshot = Arc::clone(&changes.borrow_and_update());
-        let expiry = snapshot.next_expiry();
         // Tens of milliseconds for a large snapshot: not on a thread that scrapes wait for.
         match tokio::task::spawn_blocking(move || Exposition::of(&snapshot, length)).await {
             Ok(exposition) => {
@@ -44,19 +45,26 @@ pub(super) async fn run(
             }
             Err(error) => tracing::error!("snapshot not encoded: {error}"),
         }
-        let rest = began.elapsed() * REST;
-        let until_expiry = expiry.map(|at| (at - clock.now()).to_std().unwrap_or_default());
-        let wait = until_expiry.unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT);
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            Ok(()) = changed(&mut changes, rest) => {}
-            () = tokio::time::sleep(wait) => store.expire(clock.now()),
+            () = change(&store, &mut changes, &clock, began.elapsed() * REST) => {}
         }
     }
 }
 
-async fn changed<T>(changes: &mut watch::Receiver<T>, rest: Duration) -> Result<(), watch::error::RecvError> {
+/// Waits for a new snapshot, having data dropped when it expires.
+async fn change(store: &Store, changes: &mut Changes, clock: &SharedClock, rest: Duration) {
     tokio::time::sleep(rest).await;
-    changes.changed().await
+    loop {
+        let expiry = changes.borrow().next_expiry();
+        let until = expiry.map(|at| (at - clock.now()).to_std().unwrap_or_default());
+        tokio::select! {
+            biased;
+            Ok(()) = changes.changed() => return,
+            () = tokio::time::sleep(until.unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT)) => {
+                store.expire(clock.now());
+            }
+        }
+    }
 }

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use clap::Args;
 
 use crate::server::STATUS_PATH;
-use crate::server::status::{SourceStatus, State, Status};
+use crate::server::status::{BudgetStatus, SourceStatus, State, Status};
 
 /// A running exporter answers from memory.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -39,7 +39,8 @@ impl Running {
     }
 
     async fn get(&self, path: &str) -> anyhow::Result<String> {
-        let url = format!("{}{path}", self.url.trim_end_matches('/'));
+        let scheme = if self.url.contains("://") { "" } else { "http://" };
+        let url = format!("{scheme}{}{path}", self.url.trim_end_matches('/'));
         let client = reqwest::Client::builder().timeout(TIMEOUT).no_proxy().build()?;
         let asked = client.get(&url).send().await;
         let answer =
@@ -66,6 +67,9 @@ fn render(status: &Status) -> String {
                 budget.api, budget.per_minute, budget.limit
             );
         }
+        for pause in account.budgets.iter().filter_map(BudgetStatus::pause) {
+            let _ = writeln!(text, "  {pause}");
+        }
         for source in &account.sources {
             source_block(&mut text, source, status.now);
         }
@@ -82,7 +86,7 @@ fn source_block(text: &mut String, source: &SourceStatus, now: DateTime<Utc>) {
     let up = source.targets.iter().filter(|target| target.state == State::Up).count();
     let _ = writeln!(text, "\n  {} ({}, {}) {state}", source.name, source.kind, source.schedule);
     let mut line = |name: &str, value: String| {
-        let _ = writeln!(text, "    {name:<18}{value}");
+        let _ = writeln!(text, "    {name:<19}{value}");
     };
     line("Targets:", format!("{} of {} give data", up, source.targets.len()));
     line("Total runs:", format!("{}, {} failed", source.polls, source.failures));
@@ -101,7 +105,12 @@ fn source_block(text: &mut String, source: &SourceStatus, now: DateTime<Utc>) {
         );
     }
     if let Some(failure) = &source.last_failure {
-        line("Last error:", format!("{} {}", failure.reason, moment(Some(failure.at), now)));
+        let is_over =
+            source.targets.iter().any(|target| target.name == failure.target && target.state == State::Up);
+        line(
+            if is_over { "Last error (over):" } else { "Last error:" },
+            format!("{} {}", failure.reason, moment(Some(failure.at), now)),
+        );
         line("", format!("{}: {}. {}", failure.target, failure.message, failure.advice));
     }
 }
@@ -110,6 +119,7 @@ fn moment(time: Option<DateTime<Utc>>, now: DateTime<Utc>) -> String {
     let Some(time) = time else { return "none yet".to_owned() };
     let distance = match (time - now).num_seconds() {
         ahead if ahead > 0 => format!("in {ahead} s"),
+        0 => "now".to_owned(),
         behind => format!("{} s ago", -behind),
     };
     format!("{} ({distance})", time.format("%Y-%m-%d %H:%M:%S UTC"))
@@ -128,19 +138,19 @@ mod tests {
         let text = render(&Status::of(&sample::store().current(), &[], now));
         let expected = "\
   estats (estats, every 2m) [ERROR]
-    Targets:          0 of 1 give data
-    Total runs:       2, 1 failed
-    Samples:          last run 1, total 1
-    Series:           1
-    Mean duration:    7.000 s
-    Last success:     2026-11-20 10:00:00 UTC (180 s ago)
-    Next run:         2026-11-20 10:04:00 UTC (in 60 s)
-    Last error:       timeout 2026-11-20 10:02:00 UTC (60 s ago)
-                      CP code 7: it was timeout. Akamai or the network is slow; it is tried again.
+    Targets:           0 of 1 give data
+    Total runs:        2, 1 failed
+    Samples:           last run 1, total 1
+    Series:            1
+    Mean duration:     7.000 s
+    Last success:      2026-11-20 10:00:00 UTC (180 s ago)
+    Next run:          2026-11-20 10:04:00 UTC (in 60 s)
+    Last error:        timeout 2026-11-20 10:02:00 UTC (60 s ago)
+                       CP code 7: it was timeout. Akamai or the network is slow; it is tried again.
 ";
         assert!(text.contains(expected), "{text}");
         assert!(
-            text.contains("  new (estats, every 2m) [WAITING]\n    Targets:          0 of 1 give data\n"),
+            text.contains("  new (estats, every 2m) [WAITING]\n    Targets:           0 of 1 give data\n"),
             "{text}"
         );
     }

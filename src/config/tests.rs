@@ -101,7 +101,7 @@ fn every_mistake_at_once() {
          exporter.ini:4: [Exporter] stale_after: `0` is not accepted; expected a whole number from 1 to 1000\n\
          exporter.ini:5: [Exporter] labels: the label `tier` stands on metrics already; expected another name\n\
          exporter.ini:8: [Akamai] cpcode: repeated; it stands in line 7 already\n\
-         exporter.ini:9: [Akamai] rate_limit_share: `70` is no share; expected a number above 0 and up to 1, such as 0.7\n\
+         exporter.ini:9: [Akamai] rate_limit_share: `70` is no share; expected a number from 0.001 to 1, such as 0.7\n\
          exporter.ini:10: [Akamai] accountSwitchKey: is no account switch key; expected one such as 1-5C0YLB:1-8BYUX, or none\n\
          exporter.ini:11: [estat] unknown section; did you mean `estats`?\n\
          exporter.ini:13: [estats] has neither cpcodes nor urls; expected at least one of them\n\

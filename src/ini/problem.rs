@@ -61,7 +61,8 @@ impl std::error::Error for Problems {}
 impl fmt::Display for Problems {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut list: Vec<_> = self.list.iter().collect();
-        list.sort_by_key(|problem| problem.line);
+        // What no line is to blame for often follows from what stands before.
+        list.sort_by_key(|problem| (problem.line == 0, problem.line));
         for (index, problem) in list.into_iter().enumerate() {
             if index > 0 {
                 writeln!(out)?;

@@ -33,15 +33,15 @@ pub fn boolean(text: &str) -> Result<bool, String> {
     }
 }
 
-/// A share: more than 0, at most 1.
+/// A share: a thousandth at least, 1 at most.
 ///
 /// # Errors
 ///
 /// If it is no such number.
 pub fn share(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
-        Ok(share) if share > 0.0 && share <= 1.0 => Ok(share),
-        _ => Err(format!("`{text}` is no share; expected a number above 0 and up to 1, such as 0.7")),
+        Ok(share) if (0.001..=1.0).contains(&share) => Ok(share),
+        _ => Err(format!("`{text}` is no share; expected a number from 0.001 to 1, such as 0.7")),
     }
 }
 

@@ -38,11 +38,17 @@ impl Journal {
         if before == failure {
             return Entry::Nothing;
         }
-        match (before, failure) {
-            (_, Some(reason)) if is_single(reason) || self.told.insert(reason) => Entry::Failure,
-            (Some(reason), None) if is_single(reason) || self.told.remove(&reason) => Entry::Recovery,
+        let is_over = before.is_some_and(|reason| is_single(reason) || self.end(reason));
+        match failure {
+            Some(reason) if is_single(reason) || self.told.insert(reason) => Entry::Failure,
+            None if is_over => Entry::Recovery,
             _ => Entry::Nothing,
         }
+    }
+
+    /// Forgets a reason that no target has any more; whether it was told.
+    fn end(&mut self, reason: Reason) -> bool {
+        !self.failing.contains(&Some(reason)) && self.told.remove(&reason)
     }
 }
 
@@ -55,16 +61,34 @@ fn is_single(reason: Reason) -> bool {
 mod tests {
     use super::*;
 
+    use Entry::{Failure, Nothing, Recovery};
+
+    #[track_caller]
+    fn check(targets: usize, polls: &[(usize, Option<Reason>)], expected: &[Entry]) {
+        let mut journal = Journal::new(targets);
+        let entries: Vec<_> =
+            polls.iter().map(|(target, failure)| journal.record(*target, *failure)).collect();
+        assert_eq!(entries, expected);
+    }
+
     #[test]
     fn once_each() {
-        let mut journal = Journal::new(3);
         let timeout = Some(Reason::Timeout);
-        let entries: Vec<_> =
-            [(0, None), (0, timeout), (1, timeout), (0, timeout), (0, None), (1, None), (2, timeout)]
-                .map(|(target, failure)| journal.record(target, failure))
-                .to_vec();
-        use Entry::{Failure, Nothing, Recovery};
-        assert_eq!(entries, [Nothing, Failure, Nothing, Nothing, Recovery, Nothing, Failure]);
+        check(
+            3,
+            &[(0, None), (0, timeout), (1, timeout), (0, timeout), (0, None), (1, None), (2, timeout)],
+            &[Nothing, Failure, Nothing, Nothing, Nothing, Recovery, Failure],
+        );
+    }
+
+    #[test]
+    fn a_failure_that_turns_into_another_is_told_again_the_next_time() {
+        let (server, malformed) = (Some(Reason::ServerError), Some(Reason::Malformed));
+        check(
+            1,
+            &[(0, server), (0, malformed), (0, None), (0, server), (0, Some(Reason::NoData)), (0, server)],
+            &[Failure, Failure, Recovery, Failure, Failure, Failure],
+        );
     }
 
     #[test]

@@ -51,6 +51,23 @@ pub struct BudgetStatus {
     pub per_minute: f64,
     /// What Akamai's last answer said is left.
     pub remaining: Option<u32>,
+    /// Why no request is sent at present, from the closed set of reasons.
+    pub paused_for: Option<String>,
+    /// For how long yet.
+    pub paused_seconds: Option<f64>,
+}
+
+impl BudgetStatus {
+    /// What a pause means for whoever waits for its end.
+    #[must_use]
+    pub fn pause(&self) -> Option<String> {
+        let (reason, seconds) = self.paused_for.as_ref().zip(self.paused_seconds)?;
+        let remedy = match reason.as_str() {
+            "rate_limited" | "ip_blocked" => "",
+            _ => " A change of the .edgerc file (touch is enough) or a restart ends it at once.",
+        };
+        Some(format!("No request is sent for {seconds:.0} s yet ({reason}).{remedy}"))
+    }
 }
 
 /// Whether there is data.
@@ -175,7 +192,15 @@ fn account(name: &str, apis: &[Arc<Api>]) -> AccountStatus {
     let own = || apis.iter().filter(|api| api.account().name() == name);
     let budget = |api: &Arc<Api>| {
         let (limit, remaining) = api.allowance();
-        BudgetStatus { api: api.limit().name.to_owned(), limit, per_minute: api.per_minute(), remaining }
+        let pause = api.pause();
+        BudgetStatus {
+            api: api.limit().name.to_owned(),
+            limit,
+            per_minute: api.per_minute(),
+            remaining,
+            paused_for: pause.map(|(reason, _)| reason.label().to_owned()),
+            paused_seconds: pause.map(|(_, left)| left.as_secs_f64()),
+        }
     };
     let credentials = own().next().map(|api| api.account().credentials().origin().to_string());
     AccountStatus {

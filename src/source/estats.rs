@@ -110,6 +110,11 @@ fn urls(text: &str) -> Result<Vec<String>, String> {
     let urls = value::list(text)?;
     for url in &urls {
         let parsed = reqwest::Url::parse(url).ok();
+        if parsed.as_ref().is_some_and(|url| !url.username().is_empty() || url.password().is_some()) {
+            return Err(
+                "a URL has a user name or password, which would become a label; take it out".to_owned()
+            );
+        }
         if !parsed.is_some_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host()) {
             return Err(format!("`{url}` is no full URL; expected one such as https://www.example.com/"));
         }

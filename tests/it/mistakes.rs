@@ -42,7 +42,7 @@ const SAID: &str = "FILE:1: answer: stands before any [section]\n\
     FILE:10: [Akamai] edgerc_section: EDGERC has no section [shop]; it has [default]\n\
     FILE:11: [Akamai] cpcode: `12O9788` is no CP code; expected numbers, such as 1209788, 1209789\n\
     FILE:12: [Akamai] deliverynetwork: `STANDARD` is not known; expected STANDARD_TLS or ENHANCED_TLS\n\
-    FILE:13: [Akamai] rate_limit_share: `70` is no share; expected a number above 0 and up to 1, such as 0.7\n\
+    FILE:13: [Akamai] rate_limit_share: `70` is no share; expected a number from 0.001 to 1, such as 0.7\n\
     FILE:14: [Akamai] request_timeout: `soon` is no duration; expected seconds or `90s`, `5m`, `1h`\n\
     FILE:16: [estats pages] account: there is no account `defualt`; did you mean `default`?\n\
     FILE:17: [estats pages] urls: `www.example.com` is no full URL; expected one such as https://www.example.com/\n\

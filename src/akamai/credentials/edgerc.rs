@@ -21,7 +21,12 @@ pub(super) fn read(text: &[u8], section: &str, name: &str) -> Result<(Credential
     }
     let credentials = Credentials::from_fields(&origin, |field| value(found, field))
         .map_err(|message| format!("{message}{broken}"))?;
-    Ok((credentials, warnings(found, &origin)))
+    let mut warnings = warnings(found, &origin);
+    let says_http = value(found, "host").is_some_and(|host| host.to_ascii_lowercase().starts_with("http://"));
+    if says_http && credentials.scheme() == "https" {
+        warnings.push(format!("{origin}: host says http, and https is used: http is for loopback alone"));
+    }
+    Ok((credentials, warnings))
 }
 
 fn find<'a>(document: &'a Document, section: &str) -> Option<&'a Section> {

@@ -59,6 +59,8 @@ fn hosts() {
     assert_eq!(host("http://localhost:1/"), "http://localhost:1");
     assert_eq!(host("http://[::1]:1"), "http://[::1]:1");
     assert_eq!(host("127.0.0.1:9878"), "https://127.0.0.1:9878");
+    assert_eq!(host("akab-h.luna.akamaiapis.net:443"), "https://akab-h.luna.akamaiapis.net");
+    assert_eq!(host("http://127.0.0.1:80"), "http://127.0.0.1");
     assert_eq!(host("http://127.0.0.1.example.com"), "https://127.0.0.1.example.com");
     for bad in ["a b", "https://", "host/path", "user@host", "a?b"] {
         let message = Credentials::from_edgerc(text(bad).as_bytes(), "default", "edgerc").unwrap_err();

@@ -110,6 +110,7 @@ fn budget_line(budget: &BudgetStatus) -> Markup {
                 }
             }
         }
+        @if let Some(pause) = budget.pause() { p.warning { (pause) } }
     }
 }
 

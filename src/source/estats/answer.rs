@@ -35,7 +35,7 @@ pub(super) struct Tier {
 pub(super) struct Share {
     pub(super) hits: u64,
     /// In per cent, as Akamai rounds it.
-    pub(super) percentage: f64,
+    pub(super) percentage: Option<f64>,
 }
 
 impl Tier {
@@ -120,7 +120,8 @@ pub(super) fn parse(body: &[u8]) -> Result<Sample, ApiError> {
 }
 
 fn tier(hits: Option<u64>, errors: Option<u64>, rows: Option<Vec<Row>>) -> Result<Option<Tier>, String> {
-    if hits.is_none() && rows.is_none() {
+    // An empty distribution without a total says nothing either.
+    if hits.is_none() && rows.as_ref().is_none_or(Vec::is_empty) {
         return Ok(None);
     }
     let mut statuses: BTreeMap<u16, Share> = BTreeMap::new();
@@ -131,7 +132,10 @@ fn tier(hits: Option<u64>, errors: Option<u64>, rows: Option<Vec<Row>>) -> Resul
         if row.percentage.is_some_and(|percentage| !(0.0..=100.0).contains(&percentage)) {
             return Err(format!("the percentage of httpStatus {} is not between 0 and 100", row.http_status));
         }
-        let share = Share { hits: row.hits.unwrap_or(0), percentage: row.percentage.unwrap_or(0.0) };
+        let Some(hits) = row.hits else {
+            return Err(format!("httpStatus {} comes without hits", row.http_status));
+        };
+        let share = Share { hits, percentage: row.percentage };
         // Which of two rows holds, or both together, nobody can say.
         if statuses.insert(row.http_status, share).is_some() {
             return Err(format!("httpStatus {} is listed twice", row.http_status));

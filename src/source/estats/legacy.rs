@@ -36,10 +36,14 @@ fn percentages(tier: &Tier) -> Vec<f64> {
     if tier.whole() == 0 || tier.statuses.is_empty() {
         return Vec::new();
     }
+    // Without one of them a sum would be a number that Akamai did not report.
+    if tier.statuses.values().any(|share| share.percentage.is_none()) {
+        return Vec::new();
+    }
     let of_class = |class: u16| {
         let shares = tier.statuses.iter().filter(|(status, _)| **status / 100 == class);
         // Not `sum()`: that of nothing is -0.
-        shares.fold(0.0, |sum, (_, share)| sum + share.percentage)
+        shares.filter_map(|(_, share)| share.percentage).fold(0.0, |sum, percentage| sum + percentage)
     };
     (1..=5).map(of_class).collect()
 }
