@@ -153,7 +153,8 @@ fn memory(simulator: &Simulator, many: usize) -> Result<()> {
                 resident = resident.max(exporter.memory()?.0);
             }
         }
-        let (_, peak) = exporter.memory()?;
+        // The kernel brings the highest up to date late.
+        let peak = exporter.memory()?.1.max(resident);
         let series = exporter.series()?;
         println!(
             "| {cpcodes} CP code(s) on both networks, {series} series | {} | {} | {} |",

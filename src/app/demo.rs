@@ -65,5 +65,5 @@ fn environment(edgerc: &str) -> Environment {
     let pairs = edgerc.lines().filter_map(|line| line.split_once('='));
     let variables: Vec<_> =
         pairs.map(|(key, value)| (format!("AKAMAI_{}", key.trim().to_uppercase()), value.trim())).collect();
-    Environment::of(variables.iter().map(|(name, value)| (name.as_str(), *value)))
+    Environment::of(variables.iter().map(|(name, value)| (name.as_str(), *value))).called("the simulator")
 }

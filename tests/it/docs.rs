@@ -22,27 +22,38 @@ fn read(name: &str) -> String {
     std::fs::read_to_string(path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-fn section(text: &mut String, title: &str, before: &str, families: &[&Family]) {
+fn section(text: &mut String, title: &str, before: &str, common: &[&str], families: &[&Family]) {
     text.push_str(&format!("\n## {title}\n\n{before}\n"));
     for family in families {
-        let labels: Vec<_> = family.labels.iter().map(|label| format!("`{label}`")).collect();
+        let labels: Vec<_> = common.iter().chain(family.labels).map(|label| format!("`{label}`")).collect();
         let labels = if labels.is_empty() { "none".to_owned() } else { labels.join(", ") };
+        let only = if family.name.starts_with("akamai_") || family.name.starts_with("process_") {
+            ""
+        } else {
+            " Only with `legacy_metrics = true`."
+        };
         let (name, kind, help) = (family.name, family.kind.as_str(), family.help);
-        text.push_str(&format!("\n### `{name}`\n\n{help}\n\nType: {kind}. Labels: {labels}.\n"));
+        text.push_str(&format!("\n### `{name}`\n\n{help}\n\nType: {kind}. Labels: {labels}.{only}\n"));
     }
 }
 
 fn generated() -> String {
     let mut text = MARK.to_owned();
     for kind in KINDS {
-        let before = "Besides the labels below: `account`, `source` and the static `labels` of `[exporter]`. \
+        let before = "Besides the labels below: the static `labels` of `[exporter]`. \
             A series has `cpcode` or `url`, never both.";
-        section(&mut text, &format!("Data of `[{}]`", kind.name), before, kind.families);
+        section(
+            &mut text,
+            &format!("Data of `[{}]`", kind.name),
+            before,
+            &["account", "source"],
+            kind.families,
+        );
     }
-    let before = "Besides the labels below: `account` and `source`; on `akamai_target_up` also those that tell the target \
-        (`cpcode` or `url`, and `delivery`); on `akamai_up` and `akamai_target_up` also the static `labels`.";
-    section(&mut text, "How the polling goes", before, &health::ALL);
-    section(&mut text, "The exporter itself", "No further labels.", &families::ALL);
+    let before = "Besides the labels below: on `akamai_target_up` those that tell the target \
+        (`cpcode` or `url`, and `delivery`); on `akamai_up` and `akamai_target_up` the static `labels`.";
+    section(&mut text, "How the polling goes", before, &["account", "source"], &health::ALL);
+    section(&mut text, "The exporter itself", "No further labels.", &[], &families::ALL);
     text
 }
 

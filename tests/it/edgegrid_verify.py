@@ -8,6 +8,7 @@ import http.server
 import json
 import re
 import sys
+import threading
 import urllib.parse
 
 import requests
@@ -29,6 +30,15 @@ SAMPLE = {
 }
 
 
+LOCK = threading.Lock()
+
+
+def say(*words):
+    """A whole line: requests are answered by several threads."""
+    with LOCK:
+        print(*words, flush=True)
+
+
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -36,7 +46,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         try:
             self.verify()
         except Exception as error:  # The test reads standard output: silence would be waited for.
-            print("refused", repr(error), flush=True)
+            say("refused", repr(error))
             raise
 
     def verify(self):
@@ -48,10 +58,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         is_same_url = urllib.parse.urlsplit(prepared.url)[2:4] == urllib.parse.urlsplit(self.path)[2:4]
         expected = AUTH.ah.make_auth_header(prepared, timestamp, nonce)
         if came == expected and is_same_url:
-            print("verified", nonce, self.path, flush=True)
+            say("verified", nonce, self.path)
             self.answer(200, SAMPLE)
         else:
-            print("refused", json.dumps({"came": came, "expected": expected, "url": prepared.url}), flush=True)
+            say("refused", json.dumps({"came": came, "expected": expected, "url": prepared.url}))
             self.answer(401, {"title": "Not authorized", "detail": "The signature does not match"})
 
     def answer(self, status, document):

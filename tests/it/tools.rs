@@ -23,7 +23,8 @@ pub fn tool(program: &str, package: &str) -> PathBuf {
 
 fn find(program: &str) -> Option<PathBuf> {
     // Some programs of administrators are not on everybody's path.
-    let path = option_env!("PATH").unwrap_or_default().to_owned() + ":/usr/local/bin:/usr/bin:/usr/sbin:/bin";
+    let path = std::env::var_os("PATH").and_then(|path| path.into_string().ok()).unwrap_or_default();
+    let path = path + ":/usr/local/bin:/usr/bin:/usr/sbin:/bin";
     path.split(':').map(|folder| Path::new(folder).join(program)).find(|file| file.is_file())
 }
 

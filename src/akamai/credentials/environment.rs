@@ -9,7 +9,10 @@ use super::Credentials;
 
 /// The variables of the process, taken once at start.
 #[derive(Clone, Default)]
-pub struct Environment(BTreeMap<String, String>);
+pub struct Environment {
+    variables: BTreeMap<String, String>,
+    name: Option<&'static str>,
+}
 
 impl Environment {
     /// Those of this process.
@@ -18,18 +21,30 @@ impl Environment {
         let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         };
-        Self(std::env::vars_os().filter_map(text).collect())
+        Self { variables: std::env::vars_os().filter_map(text).collect(), name: None }
     }
 
     /// Those given: for tests.
     pub fn of<'a>(variables: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        Self(variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+        let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        Self { variables: variables.into_iter().map(own).collect(), name: None }
+    }
+
+    /// The same under another name in messages, where they are not the process's.
+    #[must_use]
+    pub fn called(self, name: &'static str) -> Self {
+        Self { name: Some(name), ..self }
+    }
+
+    /// What messages call the variables of `section`.
+    pub(super) fn name(&self, section: &str) -> String {
+        self.name.map_or_else(|| format!("the environment ({}*)", prefix(section)), str::to_owned)
     }
 
     /// `path` with the home directory for a leading `~`.
     #[must_use]
     pub fn expand(&self, path: &str) -> PathBuf {
-        match (path.strip_prefix('~'), self.0.get("HOME")) {
+        match (path.strip_prefix('~'), self.variables.get("HOME")) {
             (Some(""), Some(home)) => PathBuf::from(home),
             (Some(rest), Some(home)) if rest.starts_with('/') => Path::new(home).join(&rest[1..]),
             _ => PathBuf::from(path),
@@ -40,22 +55,23 @@ impl Environment {
     /// that names the missing ones where only some are.
     pub(super) fn credentials(&self, section: &str) -> Option<Result<Credentials, String>> {
         let prefix = prefix(section);
-        let variable = |field: &str| self.0.get(&format!("{prefix}{}", field.to_uppercase())).cloned();
+        let variable =
+            |field: &str| self.variables.get(&format!("{prefix}{}", field.to_uppercase())).cloned();
         let set = |field: &&str| variable(field).is_some_and(|value| !value.trim().is_empty());
         let any = ["host", "client_token", "client_secret", "access_token"].iter().any(set);
-        any.then(|| Credentials::from_fields(&format!("the environment ({prefix}*)"), variable))
+        any.then(|| Credentials::from_fields(&self.name(section), variable))
     }
 }
 
 /// Names only: some values are secrets.
 impl fmt::Debug for Environment {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_set().entries(self.0.keys()).finish()
+        out.debug_set().entries(self.variables.keys()).finish()
     }
 }
 
 /// What the variables of `section` begin with.
-pub(super) fn prefix(section: &str) -> String {
+fn prefix(section: &str) -> String {
     if section.eq_ignore_ascii_case("default") {
         return "AKAMAI_".to_owned();
     }

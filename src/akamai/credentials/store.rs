@@ -6,7 +6,6 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::environment::prefix;
 use super::{Credentials, Environment};
 
 /// Where the credentials of one account come from.
@@ -14,8 +13,8 @@ use super::{Credentials, Environment};
 pub enum Origin {
     /// `AKAMAI_*`: they win over the file, as in Akamai's own tools.
     Environment {
-        /// The section whose variables they are.
-        section: String,
+        /// What messages call it.
+        name: String,
     },
     /// A section of an `.edgerc` file.
     File {
@@ -29,7 +28,7 @@ pub enum Origin {
 impl fmt::Display for Origin {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Environment { section } => write!(out, "the environment ({}*)", prefix(section)),
+            Self::Environment { name } => out.write_str(name),
             Self::File { path, section } => write!(out, "{} [{section}]", path.display()),
         }
     }
@@ -84,7 +83,7 @@ impl CredentialStore {
         let mut warnings = Vec::new();
         match environment.credentials(section) {
             Some(Ok(credentials)) => {
-                let origin = Origin::Environment { section: section.to_owned() };
+                let origin = Origin::Environment { name: environment.name(section) };
                 return Ok((Self::holding(origin, credentials, None), warnings));
             }
             Some(Err(message)) => warnings.push(format!("{message}; the .edgerc file is used instead")),
