@@ -4,14 +4,15 @@
 //! with the limit that they share. Nothing is sent without a [`Permit`], and each attempt is signed anew: a signature
 //! holds for one moment and one nonce.
 
+mod account;
 pub mod breaker;
 pub mod budget;
 pub mod credentials;
 pub mod edgegrid;
+mod error;
 mod reply;
 mod transport;
 
-use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -23,47 +24,16 @@ use uuid::Uuid;
 
 use self::breaker::Breaker;
 use self::budget::{Allowance, Budget};
-use self::credentials::{CredentialStore, Credentials, SHORTEST_SECRET};
+use self::credentials::Credentials;
 use self::edgegrid::{Signed, authorization};
-use self::transport::{Answer, Transport, exchange};
-use crate::clock::SharedClock;
+use self::transport::{Answer, exchange};
 use crate::model::Reason;
-use crate::telemetry::Telemetry;
+
+pub use self::account::{Account, Manners, SwitchKey};
+pub use self::error::ApiError;
 
 /// A skew above this is worth a warning, well before Akamai refuses at 30 s.
 const WORRYING_SKEW: f64 = 10.0;
-
-/// Longer sentences than this are cut: an answer may quote anything.
-const LONGEST_SENTENCE: usize = 400;
-
-/// Why a request gave no answer to work with.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("{words}")]
-pub struct ApiError {
-    /// The reason, from the closed set.
-    pub reason: Reason,
-    words: String,
-}
-
-impl ApiError {
-    /// An error with its sentence, which is made one line. Whatever [`Api::send`] returns has no secret in it, and no
-    /// more than so many characters.
-    #[must_use]
-    pub fn new(reason: Reason, words: impl AsRef<str>) -> Self {
-        let line: String = words.as_ref().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        Self { reason, words: line.trim().to_owned() }
-    }
-
-    /// Takes the secrets out, and only then cuts: half a secret would not be found.
-    fn cleaned(self, redact: impl FnOnce(&str) -> String) -> Self {
-        let line = redact(&self.words);
-        let words = match line.char_indices().nth(LONGEST_SENTENCE) {
-            Some((end, _)) => format!("{}…", &line[..end]),
-            None => line,
-        };
-        Self { words, ..self }
-    }
-}
 
 /// One of Akamai's APIs: its name here, and its documented limit with the headers that tell of it.
 #[derive(Debug)]
@@ -76,104 +46,6 @@ pub struct ApiLimit {
     pub limit_header: &'static str,
     /// The header that tells what is left.
     pub remaining_header: &'static str,
-}
-
-/// How an account behaves towards Akamai.
-#[derive(Clone, Copy, Debug)]
-pub struct Manners {
-    /// The share of each limit that is ours.
-    pub share: f64,
-    /// How long one request may take in all.
-    pub timeout: Duration,
-    /// How long the first pause after a refusal is.
-    pub retry_pause: Duration,
-    /// How long the pause after a block of this address is.
-    pub block_pause: Duration,
-}
-
-/// An API client of Akamai's.
-#[derive(Debug)]
-pub struct Account {
-    name: String,
-    credentials: Arc<CredentialStore>,
-    /// As in exporter.ini; the one beside the credentials counts only without it.
-    switch_key: SwitchKey,
-    manners: Manners,
-    clock: SharedClock,
-    telemetry: Arc<Telemetry>,
-    transport: Transport,
-}
-
-/// Which account the API client acts for, where it can act for several.
-#[derive(Clone, Default, Eq, PartialEq)]
-pub enum SwitchKey {
-    /// The one beside the credentials, if there is one.
-    #[default]
-    Inherited,
-    /// None, whatever stands beside the credentials.
-    Cleared,
-    /// This one.
-    Given(String),
-}
-
-/// Without the key, which says whose account it is.
-impl fmt::Debug for SwitchKey {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(match self {
-            Self::Inherited => "Inherited",
-            Self::Cleared => "Cleared",
-            Self::Given(_) => "Given",
-        })
-    }
-}
-
-impl SwitchKey {
-    /// Takes the key out of a text, as it is and as it stands in a URL.
-    fn redact(&self, credentials: &Credentials, text: &str) -> String {
-        let Some(key) = self.resolve(credentials).filter(|key| key.len() >= SHORTEST_SECRET) else {
-            return text.to_owned();
-        };
-        let encoded: String = reqwest::Url::parse_with_params("http://x", [("", key)])
-            .map(|url| url.query().unwrap_or_default().trim_start_matches('=').to_owned())
-            .unwrap_or_else(|_| key.to_owned());
-        text.replace(key, "[redacted]").replace(&encoded, "[redacted]")
-    }
-
-    fn resolve<'a>(&'a self, credentials: &'a Credentials) -> Option<&'a str> {
-        match self {
-            Self::Inherited => credentials.account_key(),
-            Self::Cleared => None,
-            Self::Given(key) => Some(key),
-        }
-    }
-}
-
-impl Account {
-    /// An account called `name` that proves itself with `credentials`.
-    #[must_use]
-    pub fn new(
-        name: &str,
-        credentials: Arc<CredentialStore>,
-        switch_key: SwitchKey,
-        manners: Manners,
-        clock: SharedClock,
-        telemetry: Arc<Telemetry>,
-    ) -> Self {
-        let (name, transport) = (name.to_owned(), Transport::default());
-        Self { name, credentials, switch_key, manners, clock, telemetry, transport }
-    }
-
-    /// The value of the label `account`.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// The credentials.
-    #[must_use]
-    pub fn credentials(&self) -> &CredentialStore {
-        &self.credentials
-    }
 }
 
 /// What is asked of an API.

@@ -58,6 +58,8 @@ pub struct Poller {
 struct Done {
     target: usize,
     began: Instant,
+    /// Not so while Akamai refuses the account.
+    is_sent: bool,
     result: PollResult,
 }
 
@@ -117,9 +119,10 @@ impl Poller {
         state.rota.started(target);
         match permit {
             Ok(permit) => running.push(Box::pin(async move {
-                Done { target, began, result: self.source.poll(target, &self.api, permit).await }
+                let result = self.source.poll(target, &self.api, permit).await;
+                Done { target, began, is_sent: true, result }
             })),
-            Err(refusal) => self.finish(state, Done { target, began, result: Err(refusal) }),
+            Err(refusal) => self.finish(state, Done { target, began, is_sent: false, result: Err(refusal) }),
         }
     }
 
@@ -132,7 +135,7 @@ impl Poller {
             Some(due) => wall + TimeDelta::from_std(due - now).unwrap_or_default(),
             None => self.schedule.next_after(wall),
         };
-        self.telemetry.poll(&self.info.account, &self.info.name, took, reason);
+        self.telemetry.poll(&self.info.account, &self.info.name, done.is_sent.then_some(took), reason);
         self.tell(state, &done, took);
         self.tell_interval(state, effective_interval);
         let (data, failure) = match done.result {

@@ -80,11 +80,13 @@ impl Telemetry {
         self.poll_duration.with_label_values(&[account, source]);
     }
 
-    /// Counts a poll of a target; `failure` is why it gave no data.
-    pub fn poll(&self, account: &str, source: &str, took: Duration, failure: Option<Reason>) {
+    /// Counts a poll of a target that took so long, if a request was sent; `failure` is why it gave no data.
+    pub fn poll(&self, account: &str, source: &str, took: Option<Duration>, failure: Option<Reason>) {
         let (outcome, reason) = failure.map_or(("success", ""), |reason| ("failure", reason.label()));
         self.polls.with_label_values(&[account, source, outcome, reason]).inc();
-        self.poll_duration.with_label_values(&[account, source]).observe(took.as_secs_f64());
+        if let Some(took) = took {
+            self.poll_duration.with_label_values(&[account, source]).observe(took.as_secs_f64());
+        }
         self.changed();
     }
 
@@ -159,7 +161,7 @@ mod tests {
         telemetry.api_budget("a", "estats", 40, Some(39), 28.0);
         telemetry.clock_skew("a", 0.5);
         telemetry.http_request("/metrics", "200");
-        telemetry.poll("a", "s", Duration::from_secs(1), Some(Reason::Timeout));
+        telemetry.poll("a", "s", Some(Duration::from_secs(1)), Some(Reason::Timeout));
         let mut text = Vec::new();
         telemetry.render(&mut text);
         let text = String::from_utf8(text).unwrap();
