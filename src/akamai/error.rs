@@ -15,7 +15,7 @@ pub struct ApiError {
 }
 
 impl ApiError {
-    /// An error with its sentence, which is made one line. Whatever [`Api::send`] returns has no secret in it, and no
+    /// An error with its sentence, which is made one line. Whatever [`super::Api::send`] returns has no secret in it, and no
     /// more than so many characters.
     #[must_use]
     pub fn new(reason: Reason, words: impl AsRef<str>) -> Self {
