@@ -128,14 +128,14 @@ impl Poller {
 
     fn finish(&self, state: &mut State, done: Done) {
         let (now, wall) = (Instant::now(), self.clock.now());
-        let took = now - done.began;
+        let took = done.is_sent.then_some(now - done.began);
         let reason = done.result.as_ref().err().map(|error| error.reason);
         let effective_interval = self.effective_interval();
         let next_due = match state.rota.finished(done.target, done.began, now, reason) {
             Some(due) => wall + TimeDelta::from_std(due - now).unwrap_or_default(),
             None => self.schedule.next_after(wall),
         };
-        self.telemetry.poll(&self.info.account, &self.info.name, done.is_sent.then_some(took), reason);
+        self.telemetry.poll(&self.info.account, &self.info.name, took, reason);
         self.tell(state, &done, took);
         self.tell_interval(state, effective_interval);
         let (data, failure) = match done.result {
@@ -162,9 +162,10 @@ impl Poller {
         }
     }
 
-    fn tell(&self, state: &mut State, done: &Done, took: Duration) {
+    fn tell(&self, state: &mut State, done: &Done, took: Option<Duration>) {
         let target = self.info.targets[done.target].name.as_str();
-        let (account, source, seconds) = (&self.info.account, &self.info.name, took.as_secs_f64());
+        let (account, source, seconds) =
+            (&self.info.account, &self.info.name, took.map(|took| took.as_secs_f64()));
         let error = done.result.as_ref().err();
         let reason = error.map(|error| error.reason);
         match (state.journal.record(done.target, reason), error) {

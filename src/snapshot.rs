@@ -54,8 +54,8 @@ impl SourceInfo {
 pub struct Attempt {
     /// When it ended.
     pub at: DateTime<Utc>,
-    /// How long it took.
-    pub took: Duration,
+    /// How long it took; nothing if no request was sent.
+    pub took: Option<Duration>,
     /// Why it gave no data, with a sentence; nothing if it did.
     pub failure: Option<(Reason, String)>,
 }
@@ -99,7 +99,9 @@ pub struct Totals {
     pub polls: u64,
     /// Those of them that gave no data.
     pub failures: u64,
-    /// How long they took in all.
+    /// Those of them that sent a request.
+    pub sent: u64,
+    /// How long these took in all.
     pub took: Duration,
     /// Samples that the last successful one gave.
     pub last_samples: usize,
@@ -112,7 +114,10 @@ pub struct Totals {
 impl Totals {
     fn count(&mut self, target: usize, outcome: &Outcome) {
         self.polls += 1;
-        self.took += outcome.attempt.took;
+        if let Some(took) = outcome.attempt.took {
+            self.sent += 1;
+            self.took += took;
+        }
         if outcome.attempt.failure.is_some() {
             self.failures += 1;
             self.last_failure = Some((target, outcome.attempt.clone()));

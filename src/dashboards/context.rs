@@ -72,7 +72,9 @@ impl<'a> Context<'a> {
 
     /// What a reference by type and uid means.
     pub(super) fn meaning_of(&self, kind: Option<&str>, uid: Option<&str>, hint: Hint) -> Meaning {
-        if let Some(uid) = uid {
+        // A Prometheus may have any uid, even one that stands for something else elsewhere.
+        let is_named = kind.is_some_and(hint::is_prometheus);
+        if let Some(uid) = uid.filter(|uid| !is_named || uid.starts_with("-") || uid.starts_with("__")) {
             if hint::is_mixed(uid) {
                 return Meaning::Mixed;
             }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::fs::{self, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -275,7 +275,7 @@ pub fn write(planned: &[Planned]) -> Result<(), Mistakes> {
 fn stage(planned: &Planned) -> io::Result<NamedTempFile> {
     let existing = match fs::metadata(&planned.target) {
         Ok(metadata) if metadata.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
-        Ok(metadata) => Some(metadata.permissions()),
+        Ok(metadata) => Some(metadata),
         Err(_) => None,
     };
     // What the umask takes away is not there for a new file.
@@ -284,8 +284,10 @@ fn stage(planned: &Planned) -> io::Result<NamedTempFile> {
         .permissions(Permissions::from_mode(0o666))
         .tempfile_in(planned.folder())?;
     file.write_all(planned.text.as_bytes())?;
-    if let Some(permissions) = existing {
-        file.as_file().set_permissions(permissions)?;
+    if let Some(metadata) = existing {
+        // Only root can give a file away; whoever cannot owns what is written.
+        let _ = fchown(file.as_file(), Some(metadata.uid()), Some(metadata.gid()));
+        file.as_file().set_permissions(metadata.permissions())?;
     }
     file.as_file().sync_all()?;
     Ok(file)

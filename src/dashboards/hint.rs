@@ -123,7 +123,23 @@ fn has_word(name: &str, beginnings: &[&str]) -> bool {
 /// What a query says: a panel's target, or the `spec` of a query of the newer model.
 pub(super) fn of_query(query: &Map<String, Value>) -> Hint {
     // None of these is a question.
-    const ASIDE: [&str; 7] = ["refId", "datasource", "hide", "key", "type", "format", "intervalFactor"];
+    const ASIDE: [&str; 15] = [
+        "refId",
+        "datasource",
+        "hide",
+        "key",
+        "type",
+        "format",
+        "intervalFactor",
+        "editorMode",
+        "range",
+        "instant",
+        "exemplar",
+        "legendFormat",
+        "interval",
+        "step",
+        "useBackend",
+    ];
     match text_of(query, "expr") {
         Some(expression) if is_promql(expression) => Hint::Prometheus,
         Some(_) => Hint::Other,
@@ -176,6 +192,8 @@ fn is_promql(expression: &str) -> bool {
     while let Some(letter) = letters.next() {
         match (open, letter) {
             (None, '|') => return false,
+            // A comment, to the end of its line.
+            (None, '#') => while letters.next().is_some_and(|letter| letter != '\n') {},
             (None, '"' | '\'' | '`') => open = Some(letter),
             (Some('"' | '\''), '\\') => {
                 letters.next();

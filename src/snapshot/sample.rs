@@ -49,7 +49,7 @@ pub(crate) fn success(at: DateTime<Utc>, batch: Batch) -> Outcome {
 pub(crate) fn failure(at: DateTime<Utc>, reason: Option<Reason>) -> Outcome {
     let failure = reason.map(|reason| (reason, format!("it was {}", reason.label())));
     Outcome {
-        attempt: Attempt { at, took: Duration::from_secs(7), failure },
+        attempt: Attempt { at, took: Some(Duration::from_secs(7)), failure },
         data: None,
         next_due: at + TimeDelta::minutes(2),
         effective_interval: Duration::from_secs(120),

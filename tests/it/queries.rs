@@ -49,6 +49,12 @@ fn filled(expression: &str, variables: &BTreeMap<String, String>) -> String {
     text
 }
 
+/// The panels, those of collapsed rows too.
+fn panels(parent: &Value) -> Vec<&Value> {
+    let own = parent["panels"].as_array().into_iter().flatten();
+    own.flat_map(|panel| std::iter::once(panel).chain(panels(panel))).collect()
+}
+
 /// The queries of the dashboard in `file`.
 fn queries(file: &std::path::Path) -> Vec<Query> {
     let dashboard: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
@@ -59,7 +65,7 @@ fn queries(file: &std::path::Path) -> Vec<Query> {
         .collect();
     let empty = table("tests/grafana/empty_in_health.txt");
     let mut queries = Vec::new();
-    for panel in dashboard["panels"].as_array().unwrap() {
+    for panel in panels(&dashboard) {
         let title = panel["title"].as_str().unwrap();
         for target in panel["targets"].as_array().into_iter().flatten() {
             queries.push(Query {
