@@ -15,7 +15,7 @@ use crate::akamai::credentials::{CredentialStore, Environment};
 use crate::akamai::{Manners, SwitchKey};
 use crate::clock::SharedClock;
 use crate::ini::{self, Key, Problems, Reader, Section, nearest};
-use crate::schedule::{Schedule, fair_rates};
+use crate::schedule::{Schedule, kept_interval};
 use crate::snapshot::SourceInfo;
 use crate::source::{KINDS, Kind, Source};
 
@@ -223,11 +223,11 @@ fn overloads(accounts: &[AccountConfig], sources: &[SourceConfig]) -> Vec<String
         for (own, source) in sources.iter().enumerate().filter(|(_, s)| s.info.account == account.name) {
             let (demands, place) = demands(sources, own);
             let limit = source.kind.limit.per_minute;
-            let rate = fair_rates(&demands, f64::from(limit) * account.manners.share)[place];
-            let needed = std::time::Duration::from_secs_f64(60.0 * source.info.targets.len() as f64 / rate);
-            if needed.as_secs_f64() > source.info.interval.as_secs_f64() * 1.001 {
+            let (info, budget) = (&source.info, f64::from(limit) * account.manners.share);
+            let kept = kept_interval(info.interval, info.targets.len(), &demands, place, budget);
+            if kept > info.interval {
                 let name = format!("account {}, source {}", source.info.account, source.info.name);
-                warnings.push(format!("{name}: {}", source.info.overload(limit, needed)));
+                warnings.push(format!("{name}: {}", info.overload(limit, kept)));
             }
         }
     }

@@ -21,7 +21,7 @@ use self::rota::{Rhythm, Rota};
 use crate::akamai::{Api, ApiError, Permit};
 use crate::clock::SharedClock;
 use crate::model::Reason;
-use crate::schedule::{Schedule, fair_rates};
+use crate::schedule::{Schedule, kept_interval};
 use crate::snapshot::{Attempt, Data, Outcome, SourceInfo, Store};
 use crate::source::{PollResult, Source};
 use crate::telemetry::Telemetry;
@@ -152,14 +152,7 @@ impl Poller {
     /// How far apart a target's polls are, given what the budget has and who else draws on it.
     fn effective_interval(&self) -> Duration {
         let (demands, own) = &self.demands;
-        let rate = fair_rates(demands, self.api.per_minute())[*own];
-        let needed = Duration::from_secs_f64(60.0 * self.info.targets.len() as f64 / rate);
-        // What fits to the letter would otherwise differ by a rounding error.
-        if needed.as_secs_f64() > self.info.interval.as_secs_f64() * 1.001 {
-            needed
-        } else {
-            self.info.interval
-        }
+        kept_interval(self.info.interval, self.info.targets.len(), demands, *own, self.api.per_minute())
     }
 
     fn tell(&self, state: &mut State, done: &Done, took: Option<Duration>) {

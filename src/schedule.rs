@@ -117,6 +117,22 @@ pub fn fair_rates(demands: &[f64], budget: f64) -> Vec<f64> {
     rates
 }
 
+/// How far apart the polls of a source's `targets` are, if it is the `own`-th of those with these `demands` on the `budget`: its
+/// `interval`, or what the budget allows.
+#[must_use]
+pub fn kept_interval(
+    interval: Duration,
+    targets: usize,
+    demands: &[f64],
+    own: usize,
+    budget: f64,
+) -> Duration {
+    let rate = fair_rates(demands, budget)[own];
+    let needed = Duration::from_secs_f64(60.0 * targets as f64 / rate);
+    // What fits to the letter would otherwise differ by a rounding error.
+    if needed.as_secs_f64() > interval.as_secs_f64() * 1.001 { needed } else { interval }
+}
+
 /// Fires the cron expressions of all sources.
 pub struct Timer(JobScheduler);
 
