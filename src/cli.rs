@@ -113,9 +113,15 @@ struct Simulate {
     /// How long an answer takes, such as 7s or 200ms
     #[arg(long, value_parser = humantime::parse_duration, default_value = "1s")]
     latency: Duration,
-    /// eStats requests a minute and client
-    #[arg(long, value_name = "PER_MINUTE", default_value_t = Options::default().rate_limit)]
-    rate_limit: u32,
+    /// Requests a minute and client of every API [default: each API's own]
+    #[arg(long, value_name = "PER_MINUTE")]
+    rate_limit: Option<u32>,
+    /// The largest cost of one query of the traffic report: windows times CP codes times one more than filters
+    #[arg(long, value_name = "COST", default_value_t = Options::default().cost_limit)]
+    cost_limit: u64,
+    /// The most values in one list of a filter of the traffic report [default: any number]
+    #[arg(long, value_name = "VALUES")]
+    in_list_limit: Option<usize>,
     /// The simulated API clients, sections of the .edgerc file
     #[arg(long, value_delimiter = ',', default_values_t = Options::default().clients)]
     clients: Vec<String>,
@@ -235,6 +241,8 @@ impl Simulate {
             seed: self.seed,
             latency: self.latency,
             rate_limit: self.rate_limit,
+            cost_limit: self.cost_limit,
+            in_list_limit: self.in_list_limit,
             clients: self.clients,
             cpcodes: self.cpcodes,
         };

@@ -10,7 +10,8 @@
 //!
 //! How a request goes: `line` accepts the connection; `gateway` authenticates (`edgegrid`, `clients`,
 //! `nonces`), limits (`limits`), lets `faults` strike (`misbehave`) and writes the log (`journal`); an API out of
-//! the list in `api` answers (`estats`), from the common `traffic` of its CP codes (`cpcodes`). `control` is the
+//! the list in `api` answers (`estats`, `reporting`), in its `world`, from the common `traffic` of its CP codes
+//! (`cpcodes`). `control` is the
 //! API under `/_simulator` that switches faults and shows the log; its module lists the paths.
 
 use std::net::SocketAddr;
@@ -42,12 +43,17 @@ mod misbehave;
 mod noise;
 mod nonces;
 mod problem;
+mod reporting;
 mod traffic;
+mod world;
 
 pub use cpcodes::{CpCodes, CpCodesError};
 
 /// How long a connection may go on after the simulator was told to stop.
 const GRACE: Duration = Duration::from_millis(500);
+
+/// How many queries that cost the most a client may ask in a minute.
+const COSTS_A_MINUTE: u64 = 10;
 
 /// What is simulated.
 #[derive(Clone, Debug)]
@@ -56,8 +62,12 @@ pub struct Options {
     pub seed: u64,
     /// How long one eStats call takes. Akamai's takes some seven seconds.
     pub latency: Duration,
-    /// eStats requests per minute and client (techdocs edge-diagnostics rate-limiting: 40).
-    pub rate_limit: u32,
+    /// Requests per minute and client of every API; without it, each API's own.
+    pub rate_limit: Option<u32>,
+    /// The largest cost of one query of the traffic report; `simulator/reporting/cost.rs` has the formula.
+    pub cost_limit: u64,
+    /// The most values in one list of a filter of the traffic report; without it, any number.
+    pub in_list_limit: Option<usize>,
     /// The API clients: the sections of the `.edgerc`.
     pub clients: Vec<String>,
     /// The CP codes that exist and may be seen.
@@ -69,7 +79,9 @@ impl Default for Options {
         Self {
             seed: 1,
             latency: Duration::from_secs(1),
-            rate_limit: 40,
+            rate_limit: None,
+            cost_limit: 100_000,
+            in_list_limit: None,
             clients: vec!["default".to_owned()],
             cpcodes: CpCodes::default(),
         }
@@ -92,8 +104,16 @@ struct Shared {
     limits: Mutex<limits::Limits>,
     nonces: Mutex<nonces::Nonces>,
     journal: Mutex<journal::Journal>,
+    switches: Mutex<world::Switches>,
     /// Ends whatever would take for ever.
     closing: CancellationToken,
+}
+
+impl Shared {
+    /// What an API answers from, as it is now.
+    fn world(&self) -> world::World<'_> {
+        world::World { options: &self.options, switches: lock(&self.switches).clone() }
+    }
 }
 
 /// Locks, whatever became of the last holder: a simulator that misbehaves does so on purpose.
@@ -106,9 +126,11 @@ impl Simulator {
     #[must_use]
     pub fn new(options: Options, clock: SharedClock) -> Self {
         let clients = options.clients.iter().map(|name| clients::Client::new(options.seed, name)).collect();
-        let limits = api::APIS.iter().map(|api| (api.name, (api.per_minute)(&options)));
+        let limits = api::APIS.iter().map(|api| (api.name, options.rate_limit.unwrap_or(api.per_minute)));
+        let costs = options.cost_limit.saturating_mul(COSTS_A_MINUTE);
         let shared = Shared {
-            limits: Mutex::new(limits::Limits::new(limits)),
+            limits: Mutex::new(limits::Limits::new(limits, costs)),
+            switches: Mutex::new(world::Switches::new(&options)),
             options,
             clock,
             clients,

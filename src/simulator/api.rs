@@ -10,12 +10,14 @@ use axum::http::{HeaderMap, Method, Uri};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::faults::Fault;
+use super::faults::{Fault, Strikes};
+use super::limits::Allowance;
 use super::problem::Answer;
-use super::{Options, estats};
+use super::world::World;
+use super::{estats, reporting};
 
 /// THE list of simulated APIs.
-pub(super) const APIS: &[Api] = &[estats::API];
+pub(super) const APIS: &[Api] = &[estats::API, reporting::API];
 
 /// One Akamai API.
 pub(super) struct Api {
@@ -23,18 +25,20 @@ pub(super) struct Api {
     pub(super) name: &'static str,
     /// The path prefix of the API service, which is also what a client is granted.
     pub(super) prefix: &'static str,
-    /// The rate limit, per client.
-    pub(super) per_minute: fn(&Options) -> u32,
+    /// The rate limit, per client, unless the options say otherwise.
+    pub(super) per_minute: u32,
+    /// What a request costs, for an API that limits that too.
+    pub(super) cost: Option<fn(&World<'_>, &Call) -> u64>,
     /// The headers that tell the limit and what is left of it.
-    pub(super) limit_headers: [&'static str; 2],
+    pub(super) announce: fn(&Allowance) -> Vec<(&'static str, String)>,
     /// The answer when the limit is exceeded, without those headers.
-    pub(super) too_many: fn() -> Answer,
+    pub(super) too_many: fn(&Allowance) -> Answer,
     /// The faults of [`super::faults::Stage::Answer`] that this API knows how to commit.
     pub(super) faults: &'static [Fault],
     /// What a request is about, as far as it can be told: for the log and for the scopes of faults.
     pub(super) subject: fn(&Call) -> Subject,
     /// The answer to an authenticated request.
-    pub(super) answer: fn(&Options, &Call, &[Fault]) -> Outcome,
+    pub(super) answer: fn(&World<'_>, &Call, &Strikes) -> Outcome,
 }
 
 impl Api {
@@ -96,10 +100,12 @@ pub(super) struct Outcome {
     pub(super) answer: Answer,
     /// How long the API works on it.
     pub(super) took: Duration,
+    /// How many rows of a report it holds, for the log.
+    pub(super) rows: Option<usize>,
 }
 
 impl From<Answer> for Outcome {
     fn from(answer: Answer) -> Self {
-        Self { answer, took: Duration::ZERO }
+        Self { answer, took: Duration::ZERO, rows: None }
     }
 }

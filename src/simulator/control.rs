@@ -10,6 +10,10 @@
 //! | `GET /_simulator/log?since=N` | the requests after number N (default 0), totals, violations |
 //! | `DELETE /_simulator/log` | forgets them; numbers go on |
 //! | `GET /_simulator/rate-limit` | the limits |
+//! | `GET /_simulator/unauthorized` | the CP codes that were taken out of sight |
+//! | `PUT /_simulator/unauthorized` | `{"cpcodes":[100001]}`: takes these out of sight of all APIs, and no others |
+//! | `DELETE /_simulator/unauthorized` | shows all again |
+//! | `GET /_simulator/traffic?start=T&end=T` | what all CP codes served from one time to another, as it will be reported for ever; both in ISO 8601, at a multiple of five minutes |
 //! | `PUT /_simulator/rate-limit` | `{"per_minute":10}`, and `"api"` if not eStats: changes a limit |
 //!
 //! `PUT` and `DELETE` answer with the state that they lead to. What is wrong is a 400, or a 404 for path
@@ -33,6 +37,8 @@ use super::faults::{Fault, Scope};
 use super::traffic::Network;
 use super::{Shared, lock};
 
+mod world;
+
 type Simulation = State<Arc<Shared>>;
 
 /// The routes.
@@ -46,6 +52,7 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
         .route("/_simulator/faults/{name}", named.fallback(unknown))
         .route("/_simulator/log", get(log).delete(forget).fallback(unknown))
         .route("/_simulator/rate-limit", get(limits).put(set_limit).fallback(unknown))
+        .merge(world::routes())
         .route("/_simulator/{*rest}", any(unknown))
 }
 
@@ -66,7 +73,8 @@ impl IntoResponse for Mistake {
 
 async fn unknown(method: Method, uri: Uri) -> Mistake {
     let known = "GET /_simulator; GET or DELETE /_simulator/faults; PUT or DELETE /_simulator/faults/{name}; \
-                 GET or DELETE /_simulator/log; GET or PUT /_simulator/rate-limit";
+                 GET or DELETE /_simulator/log; GET or PUT /_simulator/rate-limit; \
+                 GET, PUT or DELETE /_simulator/unauthorized; GET /_simulator/traffic";
     Mistake(StatusCode::NOT_FOUND, format!("there is no {method} {}; there are: {known}", uri.path()))
 }
 
@@ -81,6 +89,9 @@ async fn overview(State(shared): Simulation) -> Json<Value> {
         "clients": clients.collect::<Vec<_>>(),
         "cpcodes": shared.options.cpcodes.to_string(),
         "latency_seconds": shared.options.latency.as_secs_f64(),
+        "cost_limit": shared.options.cost_limit,
+        "in_list_limit": shared.options.in_list_limit,
+        "unauthorized": lock(&shared.switches).unauthorized,
         "rate_limits": lock(&shared.limits).per_minute(),
         "faults": faults.collect::<Vec<_>>(),
         "active": lock(&shared.faults).active(),
@@ -88,6 +99,8 @@ async fn overview(State(shared): Simulation) -> Json<Value> {
             "GET /_simulator/faults", "PUT /_simulator/faults/{name}", "DELETE /_simulator/faults/{name}",
             "DELETE /_simulator/faults", "GET /_simulator/log?since=N", "DELETE /_simulator/log",
             "GET /_simulator/rate-limit", "PUT /_simulator/rate-limit",
+            "GET /_simulator/unauthorized", "PUT /_simulator/unauthorized", "DELETE /_simulator/unauthorized",
+            "GET /_simulator/traffic?start=T&end=T",
         ],
     }))
 }
@@ -152,6 +165,12 @@ fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, Mistake> {
     serde_json::from_slice(body).map_err(|error| Mistake::because(format!("the body is wrong: {error}")))
 }
 
+fn parameters<T: DeserializeOwned>(uri: &Uri) -> Result<T, Mistake> {
+    let Query(parameters) =
+        Query::try_from_uri(uri).map_err(|error| Mistake::because(format!("the query is wrong: {error}")))?;
+    Ok(parameters)
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Since {
@@ -160,8 +179,7 @@ struct Since {
 }
 
 async fn log(State(shared): Simulation, uri: Uri) -> Result<Json<Value>, Mistake> {
-    let Query(Since { since }) = Query::try_from_uri(&uri)
-        .map_err(|error| Mistake::because(format!("the query is wrong: {error}")))?;
+    let Since { since } = parameters(&uri)?;
     Ok(Json(json!(lock(&shared.journal).since(since))))
 }
 

@@ -7,10 +7,11 @@ use axum::http::header::{ALLOW, CONTENT_TYPE};
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::Options;
 use super::api::{Api, Call, Outcome, Subject};
-use super::faults::Fault;
+use super::faults::{Fault, Strikes};
+use super::limits::Allowance;
 use super::problem::{self, Answer};
+use super::world::World;
 
 mod request;
 mod result;
@@ -21,8 +22,10 @@ use request::{Invalid, Target};
 pub(super) const API: Api = Api {
     name: "estats",
     prefix: "/edge-diagnostics/",
-    per_minute: |options| options.rate_limit,
-    limit_headers: ["x-ratelimit-limit", "x-ratelimit-remaining"],
+    // techdocs edge-diagnostics rate-limiting, for error statistics.
+    per_minute: 40,
+    cost: None,
+    announce: Allowance::x_ratelimit,
     too_many,
     faults: &[
         Fault::UnauthorizedCpcode,
@@ -57,7 +60,7 @@ fn subject(call: &Call) -> Subject {
     }
 }
 
-fn answer(options: &Options, call: &Call, faults: &[Fault]) -> Outcome {
+fn answer(world: &World<'_>, call: &Call, faults: &Strikes) -> Outcome {
     if call.path() != PATH {
         return not_found().into();
     }
@@ -70,14 +73,14 @@ fn answer(options: &Options, call: &Call, faults: &[Fault]) -> Outcome {
         Err(errors) => return bad_request(&errors).into(),
     };
     let visible = match &request.target {
-        Target::CpCode(cpcode) => options.cpcodes.contains(*cpcode),
+        Target::CpCode(cpcode) => world.visible(*cpcode),
         Target::Url { host, .. } => !host.ends_with(FORBIDDEN_HOST),
     };
     if !visible || faults.contains(&Fault::UnauthorizedCpcode) {
         return access_denied(&request.target).into();
     }
-    let body = result::execution(options, call, &request, faults);
-    Outcome { answer: problem::json(StatusCode::OK, &body), took: options.latency }
+    let body = result::execution(world.options, call, &request, faults);
+    Outcome { answer: problem::json(StatusCode::OK, &body), took: world.options.latency, rows: None }
 }
 
 fn not_found() -> Answer {
@@ -85,7 +88,7 @@ fn not_found() -> Answer {
     problem::problem(StatusCode::NOT_FOUND, &body)
 }
 
-fn too_many() -> Answer {
+fn too_many(_: &Allowance) -> Answer {
     let detail = "You have exceeded total number of requests configured for this API.";
     let body = json!({
         "type": "requests.exceeded.error", "title": "Too Many Requests", "status": 429, "detail": detail,

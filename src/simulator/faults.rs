@@ -52,6 +52,18 @@ pub(super) enum Fault {
     Negative,
     DuplicateStatus,
     ErrorBurst,
+    MissingColumn,
+    ExtraColumn,
+    StringNumbers,
+    WrongType,
+    Fractional,
+    HugeValue,
+    DuplicateRow,
+    ConflictingRow,
+    OutOfRange,
+    ForeignCpcode,
+    MoreRows,
+    QueryCost,
     Truncated,
     CutOff,
     SlowDrip,
@@ -60,7 +72,7 @@ pub(super) enum Fault {
 
 /// THE table: fault, name, stage, what happens. In the order of the enum; of several faults of one stage the
 /// first one strikes, except that faults of [`Stage::Answer`] add up.
-const TABLE: [(Fault, &str, Stage, &str); 31] = [
+const TABLE: [(Fault, &str, Stage, &str); 43] = [
     (Fault::Html403, "html-403", Stage::Gateway, "403 with a firewall's HTML page"),
     (
         Fault::BurstBlock,
@@ -81,7 +93,7 @@ const TABLE: [(Fault, &str, Stage, &str); 31] = [
     (Fault::Redirect, "redirect", Stage::Api, "302 to another host"),
     (Fault::Garbage, "garbage", Stage::Api, "200 with random bytes that are not UTF-8, called JSON"),
     (Fault::NotFound, "not-found", Stage::Api, "404 of the gateway"),
-    (Fault::UnauthorizedCpcode, "unauthorized-cpcode", Stage::Answer, "403 field.access.denied"),
+    (Fault::UnauthorizedCpcode, "unauthorized-cpcode", Stage::Answer, "403 for the CP code, or one of them"),
     (Fault::Failure, "failure", Stage::Answer, "200 with executionStatus FAILURE and no result"),
     (Fault::MissingResult, "missing-result", Stage::Answer, "200 and SUCCESS without a result"),
     (Fault::EdgeOnly, "edge-only", Stage::Answer, "the origin's members are missing"),
@@ -89,10 +101,32 @@ const TABLE: [(Fault, &str, Stage, &str); 31] = [
     (Fault::StatusZero, "status-zero", Stage::Answer, "a fifth of the hits has status 0"),
     (Fault::IntegerPercentages, "integer-percentages", Stage::Answer, "percentages are integers: 2"),
     (Fault::FloatPercentages, "float-percentages", Stage::Answer, "whole percentages are written as 2.0"),
-    (Fault::Empty, "empty", Stage::Answer, "no hits and empty distributions"),
+    (Fault::Empty, "empty", Stage::Answer, "no hits, no rows, no items"),
     (Fault::Negative, "negative", Stage::Answer, "hits are negative"),
     (Fault::DuplicateStatus, "duplicate-status", Stage::Answer, "the first status code comes twice"),
     (Fault::ErrorBurst, "error-burst", Stage::Answer, "30 % of the hits are 5xx"),
+    (Fault::MissingColumn, "missing-column", Stage::Answer, "the last metric is missing in all rows"),
+    (Fault::ExtraColumn, "extra-column", Stage::Answer, "all rows have a member that nobody asked for"),
+    (Fault::StringNumbers, "string-numbers", Stage::Answer, "all numbers in rows are strings"),
+    (Fault::WrongType, "wrong-type", Stage::Answer, "a metric is an object or a text in every seventh row"),
+    (Fault::Fractional, "fractional", Stage::Answer, "a sum ends in .5 in every seventh row"),
+    (
+        Fault::HugeValue,
+        "huge-value",
+        Stage::Answer,
+        "a metric is 1e300 or 99999999999999999999 in every seventh row",
+    ),
+    (Fault::DuplicateRow, "duplicate-row", Stage::Answer, "every seventh row comes twice"),
+    (
+        Fault::ConflictingRow,
+        "conflicting-row",
+        Stage::Answer,
+        "every seventh row comes again with another number",
+    ),
+    (Fault::OutOfRange, "out-of-range", Stage::Answer, "rows of times before and after those asked for"),
+    (Fault::ForeignCpcode, "foreign-cpcode", Stage::Answer, "rows of CP code 999999999"),
+    (Fault::MoreRows, "more-rows", Stage::Answer, "half of the rows, and hasMoreRows"),
+    (Fault::QueryCost, "query-cost", Stage::Answer, "422, whatever the query costs"),
     (Fault::Truncated, "truncated", Stage::Transport, "a well-formed HTTP answer whose body is cut in half"),
     (Fault::CutOff, "cut-off", Stage::Transport, "the connection closes in the middle of the body"),
     (Fault::SlowDrip, "slow-drip", Stage::Transport, "the headers at once, then one byte a second"),
@@ -170,6 +204,32 @@ fn by_name<S: serde::Serializer>(fault: &Fault, serializer: S) -> Result<S::Ok, 
     serializer.serialize_str(fault.name())
 }
 
+/// The faults that an API commits in one answer, each with the CP code of its scope.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Strikes(Vec<(Fault, Option<u64>)>);
+
+impl Strikes {
+    pub(super) fn contains(&self, fault: &Fault) -> bool {
+        self.0.iter().any(|(struck, _)| struck == fault)
+    }
+
+    /// The CP code that a fault is meant for, if it is for one.
+    pub(super) fn cpcode(&self, fault: Fault) -> Option<u64> {
+        self.0.iter().find(|(struck, _)| *struck == fault)?.1
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = Fault> {
+        self.0.iter().map(|&(fault, _)| fault)
+    }
+}
+
+#[cfg(test)]
+impl From<&[Fault]> for Strikes {
+    fn from(faults: &[Fault]) -> Self {
+        Self(faults.iter().map(|&fault| (fault, None)).collect())
+    }
+}
+
 /// The faults that are switched on, in the order of the table; each at most once.
 #[derive(Debug, Default)]
 pub(super) struct Faults(Vec<Active>);
@@ -200,8 +260,11 @@ impl Faults {
     }
 
     /// Every fault of [`Stage::Answer`] that strikes this request, out of those that its API knows.
-    pub(super) fn take_all(&mut self, known: &[Fault], request: &Struck<'_>) -> Vec<Fault> {
-        self.strike(request, usize::MAX, |fault| known.contains(&fault))
+    pub(super) fn take_all(&mut self, known: &[Fault], request: &Struck<'_>) -> Strikes {
+        // One that strikes for the last time is forgotten, and its scope with it.
+        let scopes: Vec<_> = self.0.iter().map(|active| (active.fault, active.scope.cpcode)).collect();
+        let struck = self.strike(request, usize::MAX, |fault| known.contains(&fault));
+        Strikes(scopes.into_iter().filter(|(fault, _)| struck.contains(fault)).collect())
     }
 
     fn strike(&mut self, request: &Struck<'_>, most: usize, wanted: impl Fn(Fault) -> bool) -> Vec<Fault> {

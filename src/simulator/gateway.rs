@@ -19,6 +19,7 @@ use super::limits::Allowance;
 use super::line::Peer;
 use super::misbehave::{self, Ending};
 use super::problem::{self, Answer, Refusal};
+use super::world::World;
 use super::{Shared, lock};
 
 /// The largest body that the gateway takes. None of the APIs needs more than some kilobytes.
@@ -77,7 +78,7 @@ fn judge(shared: &Shared, call: &Call, too_large: bool) -> Verdict {
     let verdict = match fault {
         Some(fault) => {
             entry.faults.push(fault.name());
-            Verdict::at_once(misbehave::instead(fault, api, call))
+            Verdict::at_once(misbehave::instead(fault, call))
         }
         None => match admit(shared, call, authorization, too_large) {
             Ok((client, api)) => pass(shared, client, api, &request, &mut entry),
@@ -147,39 +148,56 @@ fn pass(
     request: &Struck<'_>,
     entry: &mut Entry,
 ) -> Verdict {
-    let allowance = lock(&shared.limits).take(client, api.name, request.call.now);
+    let world = shared.world();
+    let allowance = allow(shared, client, api, &world, request.call);
     entry.remaining = Some(allowance.remaining);
     if !allowance.granted {
-        entry.violation = Some("rate_limit_exceeded");
-        return Verdict::at_once(Ending::Answer(limited((api.too_many)(), api, allowance)));
+        let of_requests = allowance.cost.is_none_or(|cost| cost.granted);
+        entry.violation = Some(if of_requests { "rate_limit_exceeded" } else { "cost_limit_exceeded" });
+        return Verdict::at_once(Ending::Answer(limited((api.too_many)(&allowance), api, &allowance)));
     }
     let mut faults = lock(&shared.faults);
     if let Some(fault) = faults.take(Stage::Api, request) {
         entry.faults.push(fault.name());
-        let allowance =
-            if fault == Fault::RateLimited { Allowance { remaining: 0, ..allowance } } else { allowance };
-        entry.remaining = Some(allowance.remaining);
-        let ending = match misbehave::instead(fault, Some(api), request.call) {
-            Ending::Answer(answer) => Ending::Answer(limited(answer, api, allowance)),
+        if fault == Fault::RateLimited {
+            let allowance = allowance.used_up();
+            entry.remaining = Some(allowance.remaining);
+            return Verdict::at_once(Ending::Answer(limited((api.too_many)(&allowance), api, &allowance)));
+        }
+        let ending = match misbehave::instead(fault, request.call) {
+            Ending::Answer(answer) => Ending::Answer(limited(answer, api, &allowance)),
             ending @ (Ending::Silence | Ending::Reset) => ending,
         };
         return Verdict::at_once(ending);
     }
     let committed = faults.take_all(api.faults, request);
     let transport = faults.take(Stage::Transport, request);
-    entry.faults.extend(committed.iter().copied().chain(transport).map(Fault::name));
-    let Outcome { answer, took } = (api.answer)(&shared.options, request.call, &committed);
-    Verdict { ending: Ending::Answer(limited(answer, api, allowance)), took, transport }
+    drop(faults);
+    entry.faults.extend(committed.iter().chain(transport).map(Fault::name));
+    let Outcome { answer, took, rows } = (api.answer)(&world, request.call, &committed);
+    entry.rows = rows;
+    Verdict { ending: Ending::Answer(limited(answer, api, &allowance)), took, transport }
 }
 
-/// Adds the headers that tell the limit, where Akamai documents them: on 200 and on 429.
-fn limited(answer: Answer, api: &Api, allowance: Allowance) -> Answer {
-    if !matches!(answer.status(), StatusCode::OK | StatusCode::TOO_MANY_REQUESTS) {
+/// Takes a request, and what it costs, from the client's buckets.
+fn allow(shared: &Shared, client: &str, api: &Api, world: &World<'_>, call: &Call) -> Allowance {
+    let mut limits = lock(&shared.limits);
+    let allowance = limits.take(client, api.name, call.now);
+    let (true, Some(price)) = (allowance.granted, api.cost) else {
+        return allowance;
+    };
+    let cost = limits.spend(client, api.name, price(world, call), call.now);
+    Allowance { granted: cost.granted, cost: Some(cost), ..allowance }
+}
+
+/// Adds the headers that tell the limit, where Akamai documents them: on 200 and on 429, and on the 303 of a
+/// report that is not ready.
+fn limited(answer: Answer, api: &Api, allowance: &Allowance) -> Answer {
+    if !matches!(answer.status(), StatusCode::OK | StatusCode::SEE_OTHER | StatusCode::TOO_MANY_REQUESTS) {
         return answer;
     }
-    let [limit, remaining] = api.limit_headers.map(HeaderName::from_static);
-    let answer = problem::with(answer, limit, allowance.limit);
-    problem::with(answer, remaining, allowance.remaining)
+    let headers = (api.announce)(allowance).into_iter();
+    headers.fold(answer, |answer, (name, value)| problem::with(answer, HeaderName::from_static(name), value))
 }
 
 /// Does what was decided, in its time; a simulator that stops does not wait.

@@ -31,6 +31,9 @@ pub(super) struct Entry {
     pub(super) remaining: Option<u32>,
     pub(super) faults: Vec<&'static str>,
     pub(super) violation: Option<&'static str>,
+    /// How many rows of a report the answer holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) rows: Option<usize>,
 }
 
 fn as_text<S: serde::Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {

@@ -12,7 +12,7 @@ use futures_util::{StreamExt as _, stream};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::api::{Api, Call};
+use super::api::Call;
 use super::faults::Fault;
 use super::noise::Noise;
 use super::problem::{self, Answer, Refusal};
@@ -35,8 +35,9 @@ pub(super) enum Ending {
     Reset,
 }
 
-/// The answer that a fault puts in the place of the gateway's or the API's own.
-pub(super) fn instead(fault: Fault, api: Option<&Api>, call: &Call) -> Ending {
+/// The answer that a fault puts in the place of the gateway's or the API's own. That of `rate-limited` is the
+/// API's.
+pub(super) fn instead(fault: Fault, call: &Call) -> Ending {
     Ending::Answer(match fault {
         Fault::Timeout => return Ending::Silence,
         Fault::Reset => return Ending::Reset,
@@ -54,10 +55,6 @@ pub(super) fn instead(fault: Fault, api: Option<&Api>, call: &Call) -> Ending {
         Fault::BadSignature => Refusal::BadSignature.answer(call),
         Fault::NoGrant => Refusal::NoGrant.answer(call),
         Fault::NotFound => Refusal::UnknownPath.answer(call),
-        Fault::RateLimited => match api {
-            Some(api) => (api.too_many)(),
-            None => Refusal::UnknownPath.answer(call),
-        },
         Fault::ServerErrorBare => {
             let text = "The service is temporarily unavailable.\n";
             problem::answer(StatusCode::SERVICE_UNAVAILABLE, "text/plain", text)

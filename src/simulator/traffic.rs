@@ -3,12 +3,20 @@
 //! A [`Site`] is a CP code's (or a URL's) traffic. It has a scale, a daily curve, a share on each delivery
 //! network, an offload, a mix of status codes and the odd burst of 5xx. [`Site::rate`] and [`Site::mix`] are
 //! what every simulated API draws from, so that they agree with each other as Akamai's do.
+//!
+//! eStats takes samples of a few seconds. The reporting APIs count whole windows of five minutes, in `windows`,
+//! which `report` shows as long as they are young, `splits` takes apart by host names and the like, and `table`
+//! puts together into rows.
 
 use chrono::{DateTime, Utc};
 
 use super::noise::Noise;
 
 mod codes;
+mod report;
+mod splits;
+pub(super) mod table;
+mod windows;
 
 /// A delivery network, in the spelling of the APIs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,14 +142,18 @@ impl Site {
         }
     }
 
-    /// Expected hits a second at a time.
-    pub(super) fn rate(&self, network: Network, tier: Tier, at: DateTime<Utc>) -> f64 {
+    /// Expected hits a second at the edge at a time, on both networks together.
+    fn edge_rate(&self, at: DateTime<Utc>) -> f64 {
         let weather = |minutes: i64, deviation: f64| {
             let slot = at.timestamp().div_euclid(minutes * 60);
             1.0 + deviation * self.noise.on("weather").of(minutes as u64).of(slot as u64).normal()
         };
-        let edge =
-            self.peak * self.share(network) * self.curve(at) * weather(10, 0.06) * weather(1_440, 0.05);
+        self.peak * self.curve(at) * weather(10, 0.06) * weather(1_440, 0.05)
+    }
+
+    /// Expected hits a second at a time.
+    pub(super) fn rate(&self, network: Network, tier: Tier, at: DateTime<Utc>) -> f64 {
+        let edge = self.edge_rate(at) * self.share(network);
         match tier {
             Tier::Edge => edge,
             Tier::Origin => edge * (1.0 - self.offload),

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::request::{Request, Target};
 use crate::simulator::Options;
 use crate::simulator::api::Call;
-use crate::simulator::faults::Fault;
+use crate::simulator::faults::{Fault, Strikes};
 use crate::simulator::noise::Noise;
 use crate::simulator::traffic::{Network, Site, Tier};
 
@@ -16,7 +16,7 @@ const SECONDS: u32 = 9;
 const ERROR_BURST: f64 = 0.30;
 
 /// The whole answer.
-pub(super) fn execution(options: &Options, call: &Call, request: &Request, faults: &[Fault]) -> Value {
+pub(super) fn execution(options: &Options, call: &Call, request: &Request, faults: &Strikes) -> Value {
     let failed = faults.contains(&Fault::Failure);
     let text = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
     let took = TimeDelta::from_std(options.latency).unwrap_or_default();
@@ -33,7 +33,7 @@ pub(super) fn execution(options: &Options, call: &Call, request: &Request, fault
     execution
 }
 
-fn result(options: &Options, call: &Call, request: &Request, faults: &[Fault]) -> Map<String, Value> {
+fn result(options: &Options, call: &Call, request: &Request, faults: &Strikes) -> Map<String, Value> {
     let site = match &request.target {
         Target::CpCode(cpcode) => Site::of_cpcode(options.seed, *cpcode),
         Target::Url { url, .. } => Site::of_url(options.seed, url),
@@ -79,7 +79,7 @@ struct Side<'a> {
     tier: Tier,
     counts: Vec<(u16, u64)>,
     noise: Noise,
-    faults: &'a [Fault],
+    faults: &'a Strikes,
 }
 
 impl Side<'_> {

@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 use super::{API, PATH};
 use crate::simulator::Options;
 use crate::simulator::api::{Call, Outcome};
+use crate::simulator::faults::Strikes;
+use crate::simulator::world::World;
 
 fn call(method: Method, content_type: &str, body: &str) -> Call {
     let mut headers = HeaderMap::new();
@@ -29,7 +31,7 @@ fn post(body: &Value) -> Call {
 }
 
 fn ask(call: &Call) -> (StatusCode, Value) {
-    let Outcome { answer, .. } = (API.answer)(&Options::default(), call, &[]);
+    let Outcome { answer, .. } = (API.answer)(&World::of(&Options::default()), call, &Strikes::default());
     (answer.status(), serde_json::from_slice(answer.body()).unwrap())
 }
 
@@ -169,7 +171,9 @@ fn bodies_are_read_strictly() {
 
 #[test]
 fn another_method_is_not_allowed() {
-    let Outcome { answer, took } = (API.answer)(&Options::default(), &call(Method::GET, "", ""), &[]);
+    let call = call(Method::GET, "", "");
+    let Outcome { answer, took, .. } =
+        (API.answer)(&World::of(&Options::default()), &call, &Strikes::default());
     assert_eq!((answer.status(), took), (StatusCode::METHOD_NOT_ALLOWED, Duration::ZERO));
     assert_eq!(answer.headers()["allow"], "POST");
     let body: Value = serde_json::from_slice(answer.body()).unwrap();

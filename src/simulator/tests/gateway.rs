@@ -102,7 +102,7 @@ async fn unknown_paths_and_large_bodies_are_refused() {
 
 #[tokio::test(start_paused = true)]
 async fn the_limit_is_told_enforced_and_refilled() {
-    let bench = Bench::with(Options { rate_limit: 3, ..Options::default() });
+    let bench = Bench::with(Options { rate_limit: Some(3), ..Options::default() });
     for left in ["2", "1", "0"] {
         let got = bench.usual().await;
         assert_eq!((got.status.as_u16(), got.header("x-ratelimit-remaining")), (200, left));
@@ -127,7 +127,7 @@ async fn the_limit_is_told_enforced_and_refilled() {
 #[tokio::test(start_paused = true)]
 async fn clients_have_credentials_and_limits_of_their_own() {
     let clients = vec!["default".to_owned(), "second".to_owned()];
-    let mut bench = Bench::with(Options { rate_limit: 1, clients, ..Options::default() });
+    let mut bench = Bench::with(Options { rate_limit: Some(1), clients, ..Options::default() });
     assert_eq!(bench.usual().await.status, 200);
     assert_eq!(bench.usual().await.status, 429);
     bench.client = Client::new(1, "second");
