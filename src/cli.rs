@@ -23,7 +23,7 @@ use crate::clock::{SharedClock, SystemClock};
 use crate::config::Config;
 use crate::server::STATUS_PATH;
 use crate::shutdown::Signals;
-use crate::simulator::{CpCodes, Options, Simulator};
+use crate::simulator::{CpCodes, MediaDelivery, Options, Simulator};
 use crate::telemetry::logging::{self, Format, Level};
 
 /// The configuration is wrong (`EX_CONFIG` of sysexits.h).
@@ -110,7 +110,7 @@ struct Simulate {
     /// Decides traffic and credentials
     #[arg(long, default_value_t = Options::default().seed)]
     seed: u64,
-    /// How long an answer takes, such as 7s or 200ms
+    /// How long an answer of eStats takes, such as 7s or 200ms; others take a tenth of it
     #[arg(long, value_parser = humantime::parse_duration, default_value = "1s")]
     latency: Duration,
     /// Requests a minute and client of every API [default: each API's own]
@@ -122,6 +122,9 @@ struct Simulate {
     /// The most values in one list of a filter of the traffic report [default: any number]
     #[arg(long, value_name = "VALUES")]
     in_list_limit: Option<usize>,
+    /// What the retired Media Delivery Reports answer: retired (410), historic or not-found
+    #[arg(long, value_name = "MODE", default_value_t)]
+    media_delivery_reports: MediaDelivery,
     /// The simulated API clients, sections of the .edgerc file
     #[arg(long, value_delimiter = ',', default_values_t = Options::default().clients)]
     clients: Vec<String>,
@@ -243,6 +246,7 @@ impl Simulate {
             rate_limit: self.rate_limit,
             cost_limit: self.cost_limit,
             in_list_limit: self.in_list_limit,
+            media_delivery: self.media_delivery_reports,
             clients: self.clients,
             cpcodes: self.cpcodes,
         };

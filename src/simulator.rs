@@ -10,7 +10,7 @@
 //!
 //! How a request goes: `line` accepts the connection; `gateway` authenticates (`edgegrid`, `clients`,
 //! `nonces`), limits (`limits`), lets `faults` strike (`misbehave`) and writes the log (`journal`); an API out of
-//! the list in `api` answers (`estats`, `reporting`), in its `world`, from the common `traffic` of its CP codes
+//! the list in `api` answers (`estats`, `reporting`, `cprg`, `media_delivery`), in its `world`, from the common `traffic` of its CP codes
 //! (`cpcodes`). `control` is the
 //! API under `/_simulator` that switches faults and shows the log; its module lists the paths.
 
@@ -32,6 +32,7 @@ mod api;
 mod clients;
 mod control;
 mod cpcodes;
+mod cprg;
 mod edgegrid;
 mod estats;
 mod faults;
@@ -39,6 +40,7 @@ mod gateway;
 mod journal;
 mod limits;
 mod line;
+mod media_delivery;
 mod misbehave;
 mod noise;
 mod nonces;
@@ -48,6 +50,7 @@ mod traffic;
 mod world;
 
 pub use cpcodes::{CpCodes, CpCodesError};
+pub use media_delivery::{MediaDelivery, MediaDeliveryError};
 
 /// How long a connection may go on after the simulator was told to stop.
 const GRACE: Duration = Duration::from_millis(500);
@@ -60,7 +63,7 @@ const COSTS_A_MINUTE: u64 = 10;
 pub struct Options {
     /// Decides everything that looks random, and the credentials.
     pub seed: u64,
-    /// How long one eStats call takes. Akamai's takes some seven seconds.
+    /// How long one eStats call takes. Akamai's takes some seven seconds. The other APIs take a tenth of it.
     pub latency: Duration,
     /// Requests per minute and client of every API; without it, each API's own.
     pub rate_limit: Option<u32>,
@@ -68,6 +71,8 @@ pub struct Options {
     pub cost_limit: u64,
     /// The most values in one list of a filter of the traffic report; without it, any number.
     pub in_list_limit: Option<usize>,
+    /// What the retired Media Delivery Reports answer.
+    pub media_delivery: MediaDelivery,
     /// The API clients: the sections of the `.edgerc`.
     pub clients: Vec<String>,
     /// The CP codes that exist and may be seen.
@@ -82,6 +87,7 @@ impl Default for Options {
             rate_limit: None,
             cost_limit: 100_000,
             in_list_limit: None,
+            media_delivery: MediaDelivery::default(),
             clients: vec!["default".to_owned()],
             cpcodes: CpCodes::default(),
         }

@@ -14,10 +14,10 @@ use super::faults::{Fault, Strikes};
 use super::limits::Allowance;
 use super::problem::Answer;
 use super::world::World;
-use super::{estats, reporting};
+use super::{cprg, estats, media_delivery, reporting};
 
 /// THE list of simulated APIs.
-pub(super) const APIS: &[Api] = &[estats::API, reporting::API];
+pub(super) const APIS: &[Api] = &[estats::API, reporting::API, cprg::API, media_delivery::API];
 
 /// One Akamai API.
 pub(super) struct Api {

@@ -13,6 +13,8 @@
 //! | `GET /_simulator/unauthorized` | the CP codes that were taken out of sight |
 //! | `PUT /_simulator/unauthorized` | `{"cpcodes":[100001]}`: takes these out of sight of all APIs, and no others |
 //! | `DELETE /_simulator/unauthorized` | shows all again |
+//! | `GET /_simulator/media-delivery-reports` | what they answer |
+//! | `PUT /_simulator/media-delivery-reports` | `{"mode":"historic"}`, or `retired` (410), or `not-found` (404) |
 //! | `GET /_simulator/traffic?start=T&end=T` | what all CP codes served from one time to another, as it will be reported for ever; both in ISO 8601, at a multiple of five minutes |
 //! | `PUT /_simulator/rate-limit` | `{"per_minute":10}`, and `"api"` if not eStats: changes a limit |
 //!
@@ -74,7 +76,8 @@ impl IntoResponse for Mistake {
 async fn unknown(method: Method, uri: Uri) -> Mistake {
     let known = "GET /_simulator; GET or DELETE /_simulator/faults; PUT or DELETE /_simulator/faults/{name}; \
                  GET or DELETE /_simulator/log; GET or PUT /_simulator/rate-limit; \
-                 GET, PUT or DELETE /_simulator/unauthorized; GET /_simulator/traffic";
+                 GET, PUT or DELETE /_simulator/unauthorized; \
+                 GET or PUT /_simulator/media-delivery-reports; GET /_simulator/traffic";
     Mistake(StatusCode::NOT_FOUND, format!("there is no {method} {}; there are: {known}", uri.path()))
 }
 
@@ -92,6 +95,7 @@ async fn overview(State(shared): Simulation) -> Json<Value> {
         "cost_limit": shared.options.cost_limit,
         "in_list_limit": shared.options.in_list_limit,
         "unauthorized": lock(&shared.switches).unauthorized,
+        "media_delivery_reports": lock(&shared.switches).media_delivery.to_string(),
         "rate_limits": lock(&shared.limits).per_minute(),
         "faults": faults.collect::<Vec<_>>(),
         "active": lock(&shared.faults).active(),
@@ -100,6 +104,7 @@ async fn overview(State(shared): Simulation) -> Json<Value> {
             "DELETE /_simulator/faults", "GET /_simulator/log?since=N", "DELETE /_simulator/log",
             "GET /_simulator/rate-limit", "PUT /_simulator/rate-limit",
             "GET /_simulator/unauthorized", "PUT /_simulator/unauthorized", "DELETE /_simulator/unauthorized",
+            "GET /_simulator/media-delivery-reports", "PUT /_simulator/media-delivery-reports",
             "GET /_simulator/traffic?start=T&end=T",
         ],
     }))

@@ -64,6 +64,7 @@ pub(super) enum Fault {
     ForeignCpcode,
     MoreRows,
     QueryCost,
+    MalformedItems,
     Truncated,
     CutOff,
     SlowDrip,
@@ -72,7 +73,7 @@ pub(super) enum Fault {
 
 /// THE table: fault, name, stage, what happens. In the order of the enum; of several faults of one stage the
 /// first one strikes, except that faults of [`Stage::Answer`] add up.
-const TABLE: [(Fault, &str, Stage, &str); 43] = [
+const TABLE: [(Fault, &str, Stage, &str); 44] = [
     (Fault::Html403, "html-403", Stage::Gateway, "403 with a firewall's HTML page"),
     (
         Fault::BurstBlock,
@@ -127,6 +128,7 @@ const TABLE: [(Fault, &str, Stage, &str); 43] = [
     (Fault::ForeignCpcode, "foreign-cpcode", Stage::Answer, "rows of CP code 999999999"),
     (Fault::MoreRows, "more-rows", Stage::Answer, "half of the rows, and hasMoreRows"),
     (Fault::QueryCost, "query-cost", Stage::Answer, "422, whatever the query costs"),
+    (Fault::MalformedItems, "malformed-items", Stage::Answer, "every second CP code in the list has no id"),
     (Fault::Truncated, "truncated", Stage::Transport, "a well-formed HTTP answer whose body is cut in half"),
     (Fault::CutOff, "cut-off", Stage::Transport, "the connection closes in the middle of the body"),
     (Fault::SlowDrip, "slow-drip", Stage::Transport, "the headers at once, then one byte a second"),

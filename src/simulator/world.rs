@@ -2,18 +2,19 @@
 
 use std::collections::BTreeSet;
 
-use super::Options;
+use super::{MediaDelivery, Options};
 
 /// What the control API switches at run time, faults and limits apart.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Switches {
     /// CP codes that may no longer be seen.
     pub(super) unauthorized: BTreeSet<u64>,
+    pub(super) media_delivery: MediaDelivery,
 }
 
 impl Switches {
-    pub(super) fn new(_: &Options) -> Self {
-        Self::default()
+    pub(super) fn new(options: &Options) -> Self {
+        Self { media_delivery: options.media_delivery, ..Self::default() }
     }
 }
 

@@ -16,12 +16,13 @@ use serde_json::{Map, Value, json};
 use super::{Mistake, Simulation, decode, parameters, unknown};
 use crate::simulator::reporting::definition::{METRICS, Number};
 use crate::simulator::traffic::table::{Cell, Dimension, Question, Row, WINDOW};
-use crate::simulator::{Shared, lock};
+use crate::simulator::{MediaDelivery, Shared, lock};
 
 pub(super) fn routes() -> Router<Arc<Shared>> {
     let unauthorized = get(unauthorized).put(hide).delete(show);
     Router::new()
         .route("/_simulator/unauthorized", unauthorized.fallback(unknown))
+        .route("/_simulator/media-delivery-reports", get(mode).put(set_mode).fallback(unknown))
         .route("/_simulator/traffic", get(traffic).fallback(unknown))
 }
 
@@ -46,6 +47,25 @@ async fn show(State(shared): Simulation) -> Json<Value> {
     lock(&shared.switches).unauthorized.clear();
     tracing::info!("no CP code hidden");
     unauthorized(State(shared)).await
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Mode {
+    mode: String,
+}
+
+async fn mode(State(shared): Simulation) -> Json<Value> {
+    Json(json!({ "mode": lock(&shared.switches).media_delivery.to_string() }))
+}
+
+async fn set_mode(State(shared): Simulation, body: Bytes) -> Result<Json<Value>, Mistake> {
+    let Mode { mode: given } = decode(&body)?;
+    let parsed: MediaDelivery =
+        given.parse().map_err(|error| Mistake::because(format!("unknown mode `{given}`: {error}")))?;
+    tracing::info!(mode = given, "Media Delivery Reports switched");
+    lock(&shared.switches).media_delivery = parsed;
+    Ok(mode(State(shared)).await)
 }
 
 #[derive(Debug, Deserialize)]

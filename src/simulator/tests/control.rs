@@ -9,11 +9,14 @@ async fn it_tells_what_can_be_done() {
     let got = Bench::new().control("GET", "", "").await;
     assert_eq!(got.header("date"), "Fri, 20 Nov 2026 18:00:00 GMT");
     let overview = got.json();
-    assert_eq!(overview["faults"].as_array().unwrap().len(), 43);
+    assert_eq!(overview["faults"].as_array().unwrap().len(), 44);
     assert_eq!(overview["faults"][0]["name"], "html-403");
     assert_eq!(overview["faults"][0]["stage"], "gateway");
     assert_eq!(overview["clients"], json!(["default"]));
-    assert_eq!(overview["rate_limits"], json!({ "estats": 40, "reporting": 20 }));
+    assert_eq!(
+        overview["rate_limits"],
+        json!({ "estats": 40, "reporting": 20, "cprg": 60, "media-delivery-reports": 20 })
+    );
     assert_eq!(overview["cpcodes"], "1209788,100001-100004");
 }
 
@@ -70,7 +73,13 @@ async fn mistakes_are_told_with_what_would_be_right() {
         ("GET", "/log?since=x", "", 400, "the query is wrong"),
         ("GET", "/log?form=1", "", 400, "unknown field `form`"),
         ("PUT", "/rate-limit", r#"{"per_minute":0}"#, 400, "`per_minute` must be 1 or more"),
-        ("PUT", "/rate-limit", r#"{"per_minute":1,"api":"x"}"#, 400, "valid: estats, reporting"),
+        (
+            "PUT",
+            "/rate-limit",
+            r#"{"per_minute":1,"api":"x"}"#,
+            400,
+            "valid: estats, reporting, cprg, media-delivery-reports",
+        ),
     ] {
         let got = bench.control(method, path, body).await;
         assert_eq!(got.status, status, "{method} {path}");
@@ -107,7 +116,10 @@ async fn the_log_tells_each_request_and_can_be_forgotten() {
 async fn the_limit_can_be_changed() {
     let bench = Bench::with(Options { rate_limit: Some(100), ..Options::default() });
     let got = bench.control("PUT", "/rate-limit", r#"{"per_minute":1}"#).await;
-    assert_eq!(got.json(), json!({ "per_minute": { "estats": 1, "reporting": 100 } }));
+    assert_eq!(
+        got.json(),
+        json!({ "per_minute": { "estats": 1, "reporting": 100, "cprg": 100, "media-delivery-reports": 100 } })
+    );
     assert_eq!(bench.usual().await.header("x-ratelimit-limit"), "1");
     assert_eq!(bench.usual().await.status, 429);
 }
