@@ -18,6 +18,7 @@ use crate::clock::{Clock as _, ManualClock};
 
 mod control;
 mod gateway;
+mod reporting;
 mod socket;
 mod strange;
 

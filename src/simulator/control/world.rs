@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::http::Uri;
 use axum::response::Json;
 use axum::routing::get;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -75,6 +75,9 @@ struct Times {
     end: DateTime<Utc>,
 }
 
+/// As long as the traffic report reaches back.
+const LONGEST: TimeDelta = TimeDelta::days(92);
+
 /// The final totals: what a client that asked for everything, late enough, has counted.
 async fn traffic(State(shared): Simulation, uri: Uri) -> Result<Json<Value>, Mistake> {
     let Times { start, end } = parameters(&uri)?;
@@ -82,6 +85,9 @@ async fn traffic(State(shared): Simulation, uri: Uri) -> Result<Json<Value>, Mis
     if !aligned(start) || !aligned(end) || start > end {
         let text = "`start` and `end` must be at a multiple of five minutes, and `start` not after `end`";
         return Err(Mistake::because(text));
+    }
+    if end - start > LONGEST {
+        return Err(Mistake::because("`start` and `end` must be at most 92 days apart, as in reports"));
     }
     let cpcodes: Vec<u64> = shared.options.cpcodes.iter().collect();
     let question = Question {

@@ -46,8 +46,11 @@ impl Ticket {
         let bytes = STANDARD.decode(id.replace('.', "/")).ok()?;
         let ticket: Value = serde_json::from_slice(&bytes).ok()?;
         let text = |position: usize| ticket[position].as_str().map(str::to_owned);
+        let asked = DateTime::from_timestamp_millis(ticket[0].as_i64()?)?;
+        // A result that is no longer kept, or an id that is made up.
+        (call.now - KEPT < asked && asked <= call.now).then_some(())?;
         Some(Self {
-            asked: DateTime::from_timestamp_millis(ticket[0].as_i64()?)?,
+            asked,
             page: usize::try_from(ticket[1].as_u64()?).ok()?,
             target: text(2)?,
             body: text(3)?,
@@ -86,7 +89,8 @@ impl Ticket {
         self.asked + WORK
     }
 
-    pub(super) fn keeps_until(&self) -> DateTime<Utc> {
+    /// When the result is forgotten.
+    fn keeps_until(&self) -> DateTime<Utc> {
         self.asked + KEPT
     }
 

@@ -2,7 +2,9 @@
 
 use axum::body::Bytes;
 use axum::http::{HeaderMap, Method};
+use base64::Engine as _;
 use chrono::{DateTime, TimeDelta, TimeZone, Utc};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{API, definition};
@@ -153,8 +155,8 @@ fn without_a_body_the_defaults_hold_and_times_have_nanoseconds() {
             assert!(hostnames.contains(&&json!(name)), "{name}");
         }
     }
-    let mut call = call(Method::POST, &format!("{}?timeRange=LAST_30_DAYS", definition::DATA), "{}");
-    assert_eq!(ask(&call).1["metadata"]["start"], "2026-10-21T18:00:00Z");
+    let mut call = call(Method::POST, &format!("{}?timeRange=LAST_2_DAYS", definition::DATA), "{}");
+    assert_eq!(ask(&call).1["metadata"]["start"], "2026-11-18T18:00:00Z");
     call.uri = format!("{}?timeRange=LAST_1_MINUTE", definition::DATA).parse().unwrap();
     assert_eq!(ask(&call).0, 400);
 }
@@ -199,9 +201,8 @@ fn filters_hold() {
 }
 
 #[test]
-fn queries_are_read_strictly() {
+fn bodies_are_read_strictly() {
     let filter = |filter: Value| json!({ "filters": [filter] });
-    let of = |name: &str, operator: &str, list: Value| json!({ "filters": [{ "dimensionName": name, "operator": operator, "expressions": list }] });
     for (body, kind, detail) in [
         (json!({ "metrics": ["x"] }), "metrics", "Incorrect metric name: 'x'"),
         (json!({ "metrics": [7] }), "metrics", "Incorrect metric name: '7'"),
@@ -229,31 +230,47 @@ fn queries_are_read_strictly() {
         ),
         (filter(json!("cpcode")), "filters", "must be an object"),
         (filter(json!({ "name": "cpcode" })), "filters", "either dimensionName or metricName"),
-        (of("cpcodes", "IN_LIST", json!(["1"])), "filters", "Incorrect dimension name: 'cpcodes'"),
-        (of("cpcode", "EXACT", json!(["1209788"])), "filters", "not allowed for dimension 'cpcode'"),
-        (of("cpcode", "IN_LIST", json!(["abc"])), "filters", "Incorrect value of 'cpcode'"),
-        (of("cpcode", "IN_LIST", json!([])), "filters", "at least one"),
-        (of("cpcode", "IN_LIST", json!([""])), "filters", "must be texts"),
-        (of("cpcode", "IN_LIST", json!(["1209788", 1_209_788])), "filters", "unique"),
-        (of("responseClass", "BEGINS_WITH", json!(["2"])), "filters", "not allowed"),
-        (of("responseClass", "IN_LIST", json!(["7xx"])), "filters", "Incorrect value of 'responseClass'"),
-        (of("time5minutes", "IN_LIST", json!(["1"])), "filters", "not filterable"),
-        (of("hostname", "IN", json!(["a"])), "filters", "Incorrect operator: 'IN'"),
-        (of("hostname", "MATCH_REGEXP", json!(["a"])), "filters", "not supported"),
-        (of("hostname", "CONTAINS", json!(["a".repeat(101)])), "filters", "longer than 100"),
+    ] {
+        check(&query(1, 60, &body), kind, detail);
+    }
+    check(&call(Method::POST, definition::DATA, "[]"), "body", "must be a JSON object");
+    let mut plain = call(Method::POST, definition::DATA, "{}");
+    plain.headers.insert("content-type", "text/plain".parse().unwrap());
+    check(&plain, "body", "must be application/json");
+}
+
+#[test]
+fn filters_are_read_strictly() {
+    let filter = |filter: Value| json!({ "filters": [filter] });
+    let of = |name: &str, operator: &str, list: Value| json!({ "filters": [{ "dimensionName": name, "operator": operator, "expressions": list }] });
+    for (body, detail) in [
+        (of("cpcodes", "IN_LIST", json!(["1"])), "Incorrect dimension name: 'cpcodes'"),
+        (of("cpcode", "EXACT", json!(["1209788"])), "not allowed for dimension 'cpcode'"),
+        (of("cpcode", "IN_LIST", json!(["abc"])), "Incorrect value of 'cpcode'"),
+        (of("cpcode", "IN_LIST", json!([])), "at least one"),
+        (of("cpcode", "IN_LIST", json!([""])), "must be texts"),
+        (of("cpcode", "IN_LIST", json!(["1209788", 1_209_788])), "unique"),
+        (of("responseClass", "BEGINS_WITH", json!(["2"])), "not allowed"),
+        (of("responseClass", "IN_LIST", json!(["7xx"])), "Incorrect value of 'responseClass'"),
+        (of("time5minutes", "IN_LIST", json!(["1"])), "not filterable"),
+        (of("hostname", "IN", json!(["a"])), "Incorrect operator: 'IN'"),
+        (of("hostname", "MATCH_REGEXP", json!(["a"])), "not supported"),
+        (of("hostname", "CONTAINS", json!(["a".repeat(101)])), "longer than 100"),
         (
             filter(json!({ "metricName": "edgeHitsSum", "operator": "EQUAL", "expression": 1 })),
-            "filters",
             "a number as text",
         ),
         (
             filter(json!({ "metricName": "hits", "operator": "EQUAL", "expression": "1" })),
-            "filters",
             "Incorrect metric name: 'hits'",
         ),
     ] {
-        check(&query(1, 60, &body), kind, detail);
+        check(&query(1, 60, &body), "filters", detail);
     }
+}
+
+#[test]
+fn parameters_are_read_strictly() {
     let with = |parameters: &str| call(Method::POST, &format!("{}?{parameters}", definition::DATA), "{}");
     for (parameters, kind, detail) in [
         ("start=2026-11-20T10:00:00Z", "timeRange", "both start and end"),
@@ -270,10 +287,6 @@ fn queries_are_read_strictly() {
     ] {
         check(&with(parameters), kind, detail);
     }
-    check(&call(Method::POST, definition::DATA, "[]"), "body", "must be a JSON object");
-    let mut plain = call(Method::POST, definition::DATA, "{}");
-    plain.headers.insert("content-type", "text/plain".parse().unwrap());
-    check(&plain, "body", "must be application/json");
 }
 
 fn check(call: &Call, kind: &str, detail: &str) {
@@ -391,6 +404,38 @@ fn an_async_query_is_answered_later_in_pages() {
     page.now = now() + TimeDelta::days(7);
     assert_eq!(ask(&page).0, 404);
     assert_eq!(ask(&call(Method::GET, &format!("{}nonsense", definition::QUERIES), "")).0, 404);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn no_query_is_too_strange(parameters in ".{0,60}", body in ".{0,80}", id in "[0-9A-Za-z.+=]{0,60}") {
+        let escaped: String = parameters.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        for target in [
+            format!("{}?{escaped}", definition::DATA),
+            format!("{}?start={escaped}&end={escaped}", definition::DATA),
+            format!("{}.q+{id}", definition::QUERIES),
+        ] {
+            for method in [Method::GET, Method::POST] {
+                let call = call(method, &target, &body);
+                ask(&call);
+                (API.subject)(&call);
+            }
+        }
+        let filter = json!({ "dimensionName": "hostname", "operator": "CONTAINS", "expressions": [&body] });
+        ask(&query(1, 60, &json!({ "filters": [filter], "limit": 1 })));
+        ask(&query(1, 60, &json!({ "metrics": [&body], "dimensions": [&id], "sortBys": [&body], "filters": &body })));
+    }
+}
+
+#[test]
+fn a_made_up_id_is_not_found() {
+    for asked in [i64::MAX, i64::MIN, 8_200_000_000_000_000, -8_200_000_000_000_000, 0] {
+        let ticket = json!([asked, 0, definition::DATA, "{}"]).to_string();
+        let id = base64::engine::general_purpose::STANDARD.encode(ticket).replace('/', ".");
+        assert_eq!(ask(&call(Method::GET, &format!("{}.q+{id}", definition::QUERIES), "")).0, 404, "{asked}");
+    }
 }
 
 #[test]
