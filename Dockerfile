@@ -26,6 +26,7 @@ RUN find src -name '*.rs' -exec touch {} + \
     && AKAMAI_EXPORTER_REVISION="$AKAMAI_EXPORTER_REVISION" \
        cargo build --locked --release --bin akamai-exporter --target "$(cat /target-triple)" \
     && mkdir -p /image/etc/ssl/certs /image/etc/akamai-exporter \
+    && install -d -m 1777 /image/var/lib/akamai-exporter \
     && cp "target/$(cat /target-triple)/release/akamai-exporter" /image/akamai-exporter \
     && { ldd /image/akamai-exporter 2>&1 || true; } | grep -qE 'statically linked|not a dynamic executable' \
     && cp -L /etc/ssl/certs/ca-certificates.crt /image/etc/ssl/certs/ \
@@ -48,6 +49,7 @@ LABEL org.opencontainers.image.title="akamai-exporter" \
 COPY --from=build /image/ /
 COPY LICENSE /LICENSE
 
+# /var/lib/akamai-exporter is for state_directory, whoever the container's user is: mount a volume there, or it ends with the container.
 # So that `edgerclocation = ~/.edgerc` is the file mounted beside exporter.ini.
 ENV HOME=/etc/akamai-exporter
 USER 65532:65532

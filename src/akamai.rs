@@ -46,6 +46,8 @@ pub struct ApiLimit {
     pub limit_header: &'static str,
     /// The header that tells what is left.
     pub remaining_header: &'static str,
+    /// A larger answer, in bytes, is not read.
+    pub largest_answer: usize,
 }
 
 /// What is asked of an API.
@@ -207,7 +209,7 @@ impl Api {
     async fn attempt(&self, credentials: &Credentials, query: Query<'_>) -> Result<Answer, ApiError> {
         let client = self.account.transport.client(credentials.scheme())?;
         let request = self.sign(credentials, query)?;
-        exchange(client, request, &self.account.clock).await
+        exchange(client, request, &self.account.clock, self.limit.largest_answer).await
     }
 
     fn sign(&self, credentials: &Credentials, query: Query<'_>) -> Result<Request, ApiError> {

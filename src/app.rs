@@ -14,14 +14,16 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::akamai::{Account, Api};
+use crate::akamai::{Account, Api, ApiLimit};
 use crate::clock::SharedClock;
-use crate::config::{Config, demands};
+use crate::config::{Config, SourceConfig, demands};
+use crate::ledger::store::Store as Ledgers;
 use crate::poller::Poller;
 use crate::schedule::{CronExpression, Schedule, Timer};
 use crate::server::{Site, serve};
 use crate::snapshot::exposition::Exposition;
 use crate::snapshot::{SourceInfo, Store};
+use crate::source::{Misconfigured, Session};
 use crate::telemetry::Telemetry;
 
 /// Stopping takes no longer than this, whatever hangs.
@@ -72,11 +74,23 @@ pub async fn run(
         clock: Arc::clone(&clock),
         stopping: stop.clone(),
     };
-    let (pollers, jobs) = pollers(config, &apis, &store, &telemetry, &clock);
+    let ledgers = config.exporter.state_directory.as_deref().map(|path| Ledgers::open(path, clock.now()));
+    let parts = Parts {
+        apis,
+        store: Arc::clone(&store),
+        ledgers: ledgers.transpose()?.map(Arc::new),
+        telemetry,
+        clock: Arc::clone(&clock),
+    };
+    let (pollers, jobs) = parts.pollers(config);
     // The timer wakes twice a second: only where someone waits for it.
     let timer = if jobs.is_empty() { None } else { Some(Timer::start(jobs).await.context("cron timer")?) };
     let mut work = JoinSet::new();
-    work.spawn(encoder::run(store, encoded, clock, stop.clone()));
+    let encoder = encoder::run(store, encoded, clock, stop.clone());
+    work.spawn(async {
+        encoder.await;
+        Ok(())
+    });
     for (poller, calls) in pollers {
         work.spawn(poller.run(calls, stop.clone()));
     }
@@ -97,15 +111,16 @@ pub async fn run(
 /// Waits for `stop`. A part that ends before is a fault: better to be restarted than to go on in part.
 async fn attend(
     stop: &CancellationToken,
-    work: &mut JoinSet<()>,
+    work: &mut Work,
     server: &mut JoinSet<std::io::Result<()>>,
 ) -> anyhow::Result<()> {
     tokio::select! {
         () = stop.cancelled() => Ok(()),
         Some(ended) = work.join_next() => match ended {
+            Ok(Err(misconfigured)) => Err(misconfigured.into()),
             // The token may have been seen there first.
-            Ok(()) if stop.is_cancelled() => Ok(()),
-            Ok(()) => bail!("a part of the exporter ended by itself"),
+            Ok(Ok(())) if stop.is_cancelled() => Ok(()),
+            Ok(Ok(())) => bail!("a part of the exporter ended by itself"),
             Err(error) => Err(error).context("a part of the exporter failed"),
         },
         Some(ended) = server.join_next() => ended.context("the server failed")?.context("the server failed"),
@@ -114,7 +129,7 @@ async fn attend(
 
 /// Polls end first, the server last, so that a scrape under way gets its answer.
 async fn drain(
-    mut work: JoinSet<()>,
+    mut work: Work,
     timer: Option<Timer>,
     quiet: CancellationToken,
     mut server: JoinSet<std::io::Result<()>>,
@@ -127,6 +142,8 @@ async fn drain(
     quiet.cancel();
     while server.join_next().await.is_some() {}
 }
+
+type Work = JoinSet<Result<(), Misconfigured>>;
 
 type Apis = BTreeMap<(String, &'static str), Arc<Api>>;
 
@@ -144,8 +161,8 @@ fn apis(config: &Config, clock: &SharedClock, telemetry: &Arc<Telemetry>) -> Api
             Arc::clone(clock),
             Arc::clone(telemetry),
         ));
-        for source in config.sources.iter().filter(|source| source.info.account == name) {
-            let limit = source.kind.limit;
+        let own = config.sources.iter().filter(|source| source.info.account == name);
+        for limit in own.flat_map(|source| source.source.limits()) {
             let key = (name.to_owned(), limit.name);
             apis.entry(key).or_insert_with(|| Arc::new(Api::new(Arc::clone(&shared), limit)));
         }
@@ -156,37 +173,51 @@ fn apis(config: &Config, clock: &SharedClock, telemetry: &Arc<Telemetry>) -> Api
 type Calls = mpsc::Receiver<()>;
 type Jobs = Vec<(CronExpression, mpsc::Sender<()>)>;
 
-/// The pollers with their ears, and what calls them.
-fn pollers(
-    config: Config,
-    apis: &Apis,
-    store: &Arc<Store>,
-    telemetry: &Arc<Telemetry>,
-    clock: &SharedClock,
-) -> (Vec<(Poller, Calls)>, Jobs) {
-    let (mut pollers, mut jobs) = (Vec::new(), Vec::new());
-    let shares: Vec<_> = (0..config.sources.len()).map(|own| demands(&config.sources, own)).collect();
-    for (index, (source, (demands, place))) in config.sources.into_iter().zip(shares).enumerate() {
-        let key = (source.info.account.clone(), source.info.api);
-        let Some(api) = apis.get(&key) else { continue };
-        telemetry.expect_source(&source.info.account, &source.info.name);
-        let (call, calls) = mpsc::channel(1);
-        if let Schedule::Cron(expression) = &source.schedule {
-            jobs.push(((**expression).clone(), call));
+/// What pollers share.
+struct Parts {
+    apis: Apis,
+    store: Arc<Store>,
+    ledgers: Option<Arc<Ledgers>>,
+    telemetry: Arc<Telemetry>,
+    clock: SharedClock,
+}
+
+impl Parts {
+    /// The pollers with their ears, and what calls them.
+    fn pollers(&self, config: Config) -> (Vec<(Poller, Calls)>, Jobs) {
+        let (mut pollers, mut jobs) = (Vec::new(), Vec::new());
+        let shares: Vec<_> = (0..config.sources.len()).map(|own| demands(&config.sources, own)).collect();
+        for (index, (source, (demands, place))) in config.sources.into_iter().zip(shares).enumerate() {
+            self.telemetry.expect_source(&source.info.account, &source.info.name);
+            let (call, calls) = mpsc::channel(1);
+            if let Schedule::Cron(expression) = &source.schedule {
+                jobs.push(((**expression).clone(), call));
+            }
+            let poller = Poller {
+                index,
+                session: self.session(&source),
+                info: source.info,
+                source: source.source,
+                schedule: source.schedule,
+                demands: (demands.into(), place),
+                stale_after: config.exporter.stale_after,
+                store: Arc::clone(&self.store),
+                telemetry: Arc::clone(&self.telemetry),
+            };
+            pollers.push((poller, calls));
         }
-        let poller = Poller {
-            index,
-            info: source.info,
-            source: source.source,
-            schedule: source.schedule,
-            api: Arc::clone(api),
-            demands: (demands.into(), place),
-            stale_after: config.exporter.stale_after,
-            store: Arc::clone(store),
-            telemetry: Arc::clone(telemetry),
-            clock: Arc::clone(clock),
-        };
-        pollers.push((poller, calls));
+        (pollers, jobs)
     }
-    (pollers, jobs)
+
+    fn session(&self, source: &SourceConfig) -> Session {
+        let account = &source.info.account;
+        let api = |limit: &'static ApiLimit| self.apis.get(&(account.clone(), limit.name)).cloned();
+        Session {
+            account: account.clone(),
+            source: source.info.name.clone(),
+            apis: source.source.limits().into_iter().filter_map(api).collect(),
+            store: self.ledgers.clone(),
+            clock: Arc::clone(&self.clock),
+        }
+    }
 }

@@ -19,17 +19,18 @@ use self::dashboards::Dashboards;
 use self::status::Running;
 use crate::akamai::credentials::Environment;
 use crate::app;
-use crate::clock::{SharedClock, SystemClock};
+use crate::clock::{FileClock, SharedClock, SystemClock};
 use crate::config::Config;
 use crate::server::STATUS_PATH;
 use crate::shutdown::Signals;
 use crate::simulator::{CpCodes, MediaDelivery, Options, Simulator};
+use crate::source::Misconfigured;
 use crate::telemetry::logging::{self, Format, Level};
 
 /// The configuration is wrong (`EX_CONFIG` of sysexits.h).
 const WRONG_CONFIGURATION: u8 = 78;
 
-/// Prometheus exporter for Akamai: the distribution of HTTP status codes (eStats) per CP code and URL.
+/// Prometheus exporter for Akamai: status codes per CP code and URL (eStats), hits and bytes per CP code (traffic reports).
 #[derive(Debug, Parser)]
 #[command(
     version,
@@ -50,6 +51,9 @@ struct Cli {
     /// How log lines look
     #[arg(long = "log.format", value_enum, default_value_t, global = true, value_name = "FORMAT")]
     log_format: Format,
+    /// Take the time from this file, which holds it as RFC 3339: for tests of hours in seconds
+    #[arg(long = "clock.file", value_name = "FILE", global = true, hide = true)]
+    clock_file: Option<PathBuf>,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -161,7 +165,10 @@ pub fn run() -> ExitCode {
         Err(error) => error.exit(),
     };
     logging::start(cli.log_level, cli.log_format);
-    let clock: SharedClock = Arc::new(SystemClock);
+    let clock: SharedClock = match cli.clock_file.clone() {
+        Some(file) => Arc::new(FileClock::new(file)),
+        None => Arc::new(SystemClock),
+    };
     let result = match cli.command {
         None => return daemon(cli, clock),
         Some(Command::Demo { seed, web }) => block_on(demo(seed, web, clock)),
@@ -308,7 +315,10 @@ fn finish(result: anyhow::Result<()>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
-            ExitCode::FAILURE
+            match error.downcast_ref::<Misconfigured>() {
+                Some(_) => ExitCode::from(WRONG_CONFIGURATION),
+                None => ExitCode::FAILURE,
+            }
         }
     }
 }

@@ -4,6 +4,7 @@
 //! hands in a [`ManualClock`]. Waiting is tokio's business (`tokio::time`), which a test can pause.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -48,6 +49,33 @@ impl ManualClock {
 impl Clock for ManualClock {
     fn now(&self) -> DateTime<Utc> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A clock whose hand is in a file, so that processes share it: for tests that live through hours in seconds.
+#[derive(Debug)]
+pub struct FileClock {
+    file: PathBuf,
+    /// What it showed last: a file that is being written cannot be read.
+    last: Mutex<DateTime<Utc>>,
+}
+
+impl FileClock {
+    /// A clock that shows the time (RFC 3339) that stands in `file`.
+    #[must_use]
+    pub fn new(file: PathBuf) -> Self {
+        Self { file, last: Mutex::new(DateTime::UNIX_EPOCH) }
+    }
+}
+
+impl Clock for FileClock {
+    fn now(&self) -> DateTime<Utc> {
+        let text = std::fs::read_to_string(&self.file).unwrap_or_default();
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Ok(time) = text.trim().parse() {
+            *last = time;
+        }
+        *last
     }
 }
 

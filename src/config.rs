@@ -222,7 +222,7 @@ fn overloads(accounts: &[AccountConfig], sources: &[SourceConfig]) -> Vec<String
     for account in accounts {
         for (own, source) in sources.iter().enumerate().filter(|(_, s)| s.info.account == account.name) {
             let (demands, place) = demands(sources, own);
-            let limit = source.kind.limit.per_minute;
+            let limit = source.source.limits()[0].per_minute;
             let (info, budget) = (&source.info, f64::from(limit) * account.manners.share);
             let kept = kept_interval(info.interval, info.targets.len(), &demands, place, budget);
             if kept > info.interval {

@@ -1,10 +1,11 @@
-//! A Prometheus exporter for Akamai: it polls eStats, the distribution of HTTP status codes, on schedules into memory, and serves
-//! what it has at `/metrics`.
+//! A Prometheus exporter for Akamai: it polls eStats, the distribution of HTTP status codes, and the traffic report, hits and bytes, on
+//! schedules into memory, and serves what it has at `/metrics`.
 //!
 //! One straight line leads from the configuration to the bytes of a scrape, and this is a good order to read it in:
 //!
 //! 1. [`config`] reads `exporter.ini` through [`ini`], finds credentials ([`akamai::credentials`]) and opens the sources.
-//! 2. [`source`] has the list of kinds; [`source::estats`] is one: its keys, its requests, its parser, its metric families.
+//! 2. [`source`] has the list of kinds; [`source::estats`] is one: its keys, its requests, its parser, its metric families. [`source::traffic`] has
+//!    two, on what all reports share (`source/report.rs`); [`ledger`] counts their windows, each once.
 //! 3. [`poller`] gives each target of a source its turn, on what [`schedule`] understands.
 //! 4. [`akamai`] sends one signed request within the budget, and gives each failure one of the [`model::Reason`]s.
 //! 5. [`snapshot`] holds the last good data of every target with its health; its `exposition` is what a scrape gets.
@@ -20,6 +21,7 @@ pub mod clock;
 pub mod config;
 pub mod dashboards;
 pub mod ini;
+pub mod ledger;
 pub mod model;
 pub mod poller;
 pub mod schedule;

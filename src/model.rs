@@ -45,6 +45,17 @@ pub struct Family {
     pub labels: &'static [&'static str],
 }
 
+impl Family {
+    /// Declares a family whose name or labels are known only when the process runs, such as a column that a report names. It lives
+    /// as long as the process, as all families do: declare it once.
+    #[must_use]
+    pub fn declare(name: &str, help: &str, kind: MetricKind, labels: &[&str]) -> &'static Self {
+        let text = |text: &str| -> &'static str { Box::leak(text.to_owned().into_boxed_str()) };
+        let labels: Vec<&'static str> = labels.iter().map(|label| text(label)).collect();
+        Box::leak(Box::new(Self { name: text(name), help: text(help), kind, labels: labels.leak() }))
+    }
+}
+
 /// What one request of a source asks for.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Target {
@@ -64,10 +75,36 @@ const LOOKED_AT: usize = 64;
 #[derive(Clone, Debug)]
 pub struct Group {
     family: &'static Family,
+    keys: Arc<Keys>,
+    values: Vec<f64>,
+}
+
+/// The label values of samples. Families that have the same ones share them.
+#[derive(Clone, Debug, Default)]
+struct Keys {
     words: Vec<LabelValue>,
     /// For each sample and label the place in `words`.
-    labels: Vec<u32>,
-    values: Vec<f64>,
+    places: Vec<u32>,
+}
+
+impl Keys {
+    fn push<'a>(&mut self, values: impl IntoIterator<Item = &'a LabelValue>) {
+        for value in values {
+            let start = self.words.len().saturating_sub(LOOKED_AT);
+            let found = self.words[start..].iter().rposition(|word| word == value);
+            let place = found.map_or(self.words.len(), |place| start + place);
+            if place == self.words.len() {
+                self.words.push(Arc::clone(value));
+            }
+            let place = u32::try_from(place);
+            self.places.push(place.expect("a batch has fewer than four thousand million label values"));
+        }
+    }
+
+    fn shrink(&mut self) {
+        self.words.shrink_to_fit();
+        self.places.shrink_to_fit();
+    }
 }
 
 impl Group {
@@ -94,19 +131,11 @@ impl Group {
     pub fn samples(&self) -> impl Iterator<Item = (Labels<'_>, f64)> {
         // A family without labels still has one (empty) list of values a sample.
         let width = self.family.labels.len();
-        let labels =
-            move |i: usize| Labels { words: &self.words, places: &self.labels[i * width..][..width] };
+        let labels = move |i: usize| Labels {
+            words: &self.keys.words,
+            places: &self.keys.places[i * width..][..width],
+        };
         self.values.iter().enumerate().map(move |(i, value)| (labels(i), *value))
-    }
-
-    fn place(&mut self, value: &LabelValue) -> u32 {
-        let start = self.words.len().saturating_sub(LOOKED_AT);
-        let found = self.words[start..].iter().position(|word| word == value).map(|place| start + place);
-        let place = found.unwrap_or_else(|| {
-            self.words.push(Arc::clone(value));
-            self.words.len() - 1
-        });
-        u32::try_from(place).expect("a batch has fewer than four thousand million label values")
     }
 }
 
@@ -134,6 +163,7 @@ impl<'a> Labels<'a> {
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
     groups: Vec<Group>,
+    notes: Vec<String>,
 }
 
 impl Batch {
@@ -143,13 +173,57 @@ impl Batch {
     ///
     /// If the family declares another number of labels: a mistake in a source, found by its first test.
     pub fn push<const N: usize>(&mut self, family: &'static Family, labels: [&LabelValue; N], value: f64) {
-        assert_eq!(N, family.labels.len(), "{} has the labels {:?}", family.name, family.labels);
+        self.push_row(family, &labels, value);
+    }
+
+    /// Adds a sample, where the number of labels is known only when the process runs.
+    ///
+    /// # Panics
+    ///
+    /// Like [`Self::push`].
+    pub fn push_row(&mut self, family: &'static Family, labels: &[&LabelValue], value: f64) {
+        assert_eq!(labels.len(), family.labels.len(), "{} has the labels {:?}", family.name, family.labels);
         let group = self.group(family);
-        for value in labels {
-            let place = group.place(value);
-            group.labels.push(place);
-        }
+        Arc::make_mut(&mut group.keys).push(labels.iter().copied());
         group.values.push(value);
+    }
+
+    /// Adds a table: `keys` are the label values of its rows, and each column is a family that is not in the batch yet.
+    ///
+    /// # Panics
+    ///
+    /// Like [`Self::push`], and if a column has another number of rows.
+    pub fn push_table<'a>(
+        &mut self,
+        keys: impl Iterator<Item = &'a [LabelValue]>,
+        columns: impl Iterator<Item = (&'static Family, Vec<f64>)>,
+    ) {
+        let mut shared = Keys::default();
+        let rows = keys.map(|key| shared.push(key)).count();
+        let shared = Arc::new(shared);
+        for (family, values) in columns {
+            assert_eq!(values.len(), rows, "{} has as many rows as the table", family.name);
+            assert_eq!(
+                shared.places.len(),
+                rows * family.labels.len(),
+                "{} has the labels {:?}",
+                family.name,
+                family.labels
+            );
+            let group = self.group(family);
+            (group.keys, group.values) = (Arc::clone(&shared), values);
+        }
+    }
+
+    /// Adds a sentence for the status page.
+    pub fn note(&mut self, note: impl Into<String>) {
+        self.notes.push(note.into());
+    }
+
+    /// What people should know of the data.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// The groups, in the order of their first sample.
@@ -174,8 +248,10 @@ impl Batch {
     #[must_use]
     pub fn shrunk(mut self) -> Self {
         for group in &mut self.groups {
-            group.words.shrink_to_fit();
-            group.labels.shrink_to_fit();
+            // Shared keys are left as they are: to shrink them would copy them.
+            if let Some(keys) = Arc::get_mut(&mut group.keys) {
+                keys.shrink();
+            }
             group.values.shrink_to_fit();
         }
         self.groups.shrink_to_fit();
@@ -185,7 +261,7 @@ impl Batch {
     fn group(&mut self, family: &'static Family) -> &mut Group {
         let found = self.groups.iter().position(|group| std::ptr::eq(group.family, family));
         let index = found.unwrap_or_else(|| {
-            self.groups.push(Group { family, words: Vec::new(), labels: Vec::new(), values: Vec::new() });
+            self.groups.push(Group { family, keys: Arc::default(), values: Vec::new() });
             self.groups.len() - 1
         });
         &mut self.groups[index]
@@ -227,6 +303,22 @@ mod tests {
             batch.groups()[0].samples().map(|(labels, _)| labels.iter().collect()).collect();
         let expected: Vec<Vec<&str>> = values.iter().map(|value| vec![&**value, "edge"]).collect();
         assert_eq!(samples, expected);
+    }
+
+    #[test]
+    fn the_columns_of_a_table_share_its_labels() {
+        static ERRORS: Family =
+            Family { name: "errors", help: "Errors.", kind: MetricKind::Gauge, labels: &["status", "tier"] };
+        let keys: Vec<[LabelValue; 2]> = vec![["200".into(), "edge".into()], ["410".into(), "edge".into()]];
+        let mut batch = Batch::default();
+        let columns = [(&HITS, vec![7.0, 2.0]), (&ERRORS, vec![0.0, 2.0])];
+        batch.push_table(keys.iter().map(|key| &key[..]), columns.into_iter());
+        let all = |at: usize| -> Vec<_> {
+            let samples = batch.groups()[at].samples();
+            samples.map(|(labels, value)| (labels.iter().collect::<Vec<_>>().join(" "), value)).collect()
+        };
+        assert_eq!(all(0), [("200 edge".to_owned(), 7.0), ("410 edge".to_owned(), 2.0)]);
+        assert_eq!(all(1), [("200 edge".to_owned(), 0.0), ("410 edge".to_owned(), 2.0)]);
     }
 
     #[test]

@@ -18,16 +18,18 @@ use tokio_util::sync::CancellationToken;
 
 use self::journal::{Entry, Journal};
 use self::rota::{Rhythm, Rota};
-use crate::akamai::{Api, ApiError, Permit};
-use crate::clock::SharedClock;
+use crate::akamai::{ApiError, Permit};
 use crate::model::Reason;
 use crate::schedule::{Schedule, kept_interval};
 use crate::snapshot::{Attempt, Data, Outcome, SourceInfo, Store};
-use crate::source::{PollResult, Source};
+use crate::source::{Misconfigured, Occasion, PollResult, Session, Source};
 use crate::telemetry::Telemetry;
 
 /// More requests of one source do not run at a time. An eStats call takes seconds, so at 28 a minute a handful run anyway.
 const MOST_RUNNING: usize = 256;
+
+/// Getting ready takes no longer than this.
+const LONGEST_PREPARATION: Duration = Duration::from_secs(30);
 
 /// What a poller works with.
 #[derive(Debug)]
@@ -40,8 +42,8 @@ pub struct Poller {
     pub source: Arc<dyn Source>,
     /// When it is polled.
     pub schedule: Schedule,
-    /// The API that it asks.
-    pub api: Arc<Api>,
+    /// What the source works with.
+    pub session: Session,
     /// Requests a minute that each source of this account wants of this API, and which of them is ours.
     pub demands: (Arc<[f64]>, usize),
     /// After how many due polls data is too old.
@@ -50,8 +52,6 @@ pub struct Poller {
     pub store: Arc<Store>,
     /// Where they are counted.
     pub telemetry: Arc<Telemetry>,
-    /// The time.
-    pub clock: SharedClock,
 }
 
 /// A poll that has ended.
@@ -77,7 +77,23 @@ enum Step {
 
 impl Poller {
     /// Polls until `stop`; `calls` says "due" for a source on a cron schedule.
-    pub async fn run(self, mut calls: mpsc::Receiver<()>, stop: CancellationToken) {
+    ///
+    /// # Errors
+    ///
+    /// If Akamai says before the first poll that the source cannot be what exporter.ini wants.
+    pub async fn run(
+        self,
+        mut calls: mpsc::Receiver<()>,
+        stop: CancellationToken,
+    ) -> Result<(), Misconfigured> {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return Ok(()),
+            ready = tokio::time::timeout(LONGEST_PREPARATION, self.source.prepare(&self.session)) => {
+                // What takes longer is left out: polls tell what is wrong.
+                ready.unwrap_or(Ok(()))?;
+            }
+        }
         let rhythm = match &self.schedule {
             Schedule::Every(interval) => Rhythm::Every(*interval),
             Schedule::Cron(_) => Rhythm::Called(self.info.interval),
@@ -86,6 +102,7 @@ impl Poller {
             rota: Rota::new(Instant::now(), rhythm, self.info.targets.len()),
             journal: Journal::new(self.info.targets.len()),
             told_interval: self.effective_interval(),
+            published: vec![None; self.info.targets.len()],
         };
         let mut waiting: Option<Waiting<'_>> = None;
         let mut running = Running::new();
@@ -100,10 +117,10 @@ impl Poller {
                 () = maybe(due.map(tokio::time::sleep_until)), if waiting.is_none() => Step::Ask,
             };
             match step {
-                Step::Stop => return,
+                Step::Stop => return Ok(()),
                 Step::Finish(done) => self.finish(&mut state, done),
                 Step::Call => state.rota.call(Instant::now()),
-                Step::Ask => waiting = Some(Box::pin(self.api.permit())),
+                Step::Ask => waiting = Some(Box::pin(self.session.api().permit())),
                 Step::Start(permit) => {
                     waiting = None;
                     self.start(&mut state, &mut running, permit);
@@ -118,16 +135,28 @@ impl Poller {
         let began = Instant::now();
         state.rota.started(target);
         match permit {
-            Ok(permit) => running.push(Box::pin(async move {
-                let result = self.source.poll(target, &self.api, permit).await;
-                Done { target, began, is_sent: true, result }
-            })),
+            Ok(permit) => {
+                let published = state.published[target];
+                let is_served =
+                    self.is_shown(target) && published.is_some_and(|version| self.store.has_served(version));
+                running.push(Box::pin(async move {
+                    let occasion = Occasion { session: &self.session, permit, is_served };
+                    let result = self.source.poll(target, occasion).await;
+                    Done { target, began, is_sent: true, result }
+                }));
+            }
             Err(refusal) => self.finish(state, Done { target, began, is_sent: false, result: Err(refusal) }),
         }
     }
 
+    /// Whether the target's data is there: what has expired may never have been in a scrape.
+    fn is_shown(&self, target: usize) -> bool {
+        self.store.current().sources[self.index].targets[target].data.is_some()
+    }
+
     fn finish(&self, state: &mut State, done: Done) {
-        let (now, wall) = (Instant::now(), self.clock.now());
+        let done = Done { result: done.result.map_err(|error| self.source.explain(error)), ..done };
+        let (now, wall) = (Instant::now(), self.session.clock.now());
         let took = done.is_sent.then_some(now - done.began);
         let reason = done.result.as_ref().err().map(|error| error.reason);
         let effective_interval = self.effective_interval();
@@ -146,13 +175,24 @@ impl Poller {
             Err(error) => (None, Some((error.reason, error.to_string()))),
         };
         let attempt = Attempt { at: wall, took, failure };
-        self.store.publish(self.index, done.target, Outcome { attempt, data, next_due, effective_interval });
+        let has_data = data.is_some();
+        let outcome = Outcome { attempt, data, next_due, effective_interval };
+        let version = self.store.publish(self.index, done.target, outcome);
+        if has_data {
+            state.published[done.target] = Some(version);
+        }
     }
 
     /// How far apart a target's polls are, given what the budget has and who else draws on it.
     fn effective_interval(&self) -> Duration {
         let (demands, own) = &self.demands;
-        kept_interval(self.info.interval, self.info.targets.len(), demands, *own, self.api.per_minute())
+        kept_interval(
+            self.info.interval,
+            self.info.targets.len(),
+            demands,
+            *own,
+            self.session.api().per_minute(),
+        )
     }
 
     fn tell(&self, state: &mut State, done: &Done, took: Option<Duration>) {
@@ -194,7 +234,7 @@ impl Poller {
     fn tell_interval(&self, state: &mut State, effective: Duration) {
         if effective > state.told_interval.mul_f64(1.1) {
             let (account, source) = (&self.info.account, &self.info.name);
-            let (limit, _) = self.api.allowance();
+            let (limit, _) = self.session.api().allowance();
             tracing::warn!(account, source, "{}", self.info.overload(limit, effective));
         }
         state.told_interval = effective;
@@ -205,6 +245,8 @@ struct State {
     rota: Rota,
     journal: Journal,
     told_interval: Duration,
+    /// The version of the snapshot that first had the data of each target.
+    published: Vec<Option<u64>>,
 }
 
 /// The future's output, or never.

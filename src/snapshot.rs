@@ -10,6 +10,7 @@ pub mod health;
 mod text;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -164,7 +165,12 @@ impl SourceState {
     /// How many series its data has.
     #[must_use]
     pub fn series(&self) -> usize {
-        self.targets.iter().filter_map(|target| target.data.as_ref()).map(|data| data.batch.len()).sum()
+        self.batches().map(Batch::len).sum()
+    }
+
+    /// The data of its targets.
+    pub fn batches(&self) -> impl Iterator<Item = &Batch> {
+        self.targets.iter().filter_map(|target| target.data.as_ref()).map(|data| data.batch.as_ref())
     }
 
     /// Each target with what is known of it.
@@ -180,6 +186,8 @@ pub struct Snapshot {
     pub labels: Arc<[(String, String)]>,
     /// The sources, as configured.
     pub sources: Vec<Arc<SourceState>>,
+    /// Which one it is: each publication makes the next.
+    pub version: u64,
 }
 
 impl Snapshot {
@@ -217,7 +225,11 @@ pub struct Outcome {
 
 /// Holds the snapshot.
 #[derive(Debug)]
-pub struct Store(watch::Sender<Arc<Snapshot>>);
+pub struct Store {
+    snapshot: watch::Sender<Arc<Snapshot>>,
+    /// The newest version that a scrape has got.
+    served: AtomicU64,
+}
 
 impl Store {
     /// A store that knows the sources and nothing of their data yet.
@@ -233,13 +245,17 @@ impl Store {
             })
         };
         let sources = sources.into_iter().map(fresh).collect();
-        Self(watch::Sender::new(Arc::new(Snapshot { labels: labels.into(), sources })))
+        let snapshot = Arc::new(Snapshot { labels: labels.into(), sources, version: 0 });
+        Self { snapshot: watch::Sender::new(snapshot), served: AtomicU64::default() }
     }
 
-    /// Records how a poll of the `target`-th target of the `source`-th source went.
-    pub fn publish(&self, source: usize, target: usize, outcome: Outcome) {
-        self.0.send_modify(|snapshot| {
+    /// Records how a poll of the `target`-th target of the `source`-th source went; returns the version that has it.
+    pub fn publish(&self, source: usize, target: usize, outcome: Outcome) -> u64 {
+        let mut version = 0;
+        self.snapshot.send_modify(|snapshot| {
             let snapshot = Arc::make_mut(snapshot);
+            snapshot.version += 1;
+            version = snapshot.version;
             let state = Arc::make_mut(&mut snapshot.sources[source]);
             state.effective_interval = outcome.effective_interval;
             state.totals.count(target, &outcome);
@@ -255,11 +271,23 @@ impl Store {
                 state.last = Some(outcome.attempt);
             });
         });
+        version
+    }
+
+    /// A scrape has got this version.
+    pub fn serve(&self, version: u64) {
+        self.served.fetch_max(version, Ordering::Relaxed);
+    }
+
+    /// Whether a scrape has got this version or a later one.
+    #[must_use]
+    pub fn has_served(&self, version: u64) -> bool {
+        self.served.load(Ordering::Relaxed) >= version
     }
 
     /// Drops the data that has expired; whether there was any.
     pub fn expire(&self, now: DateTime<Utc>) -> bool {
-        self.0.send_if_modified(|snapshot| {
+        self.snapshot.send_if_modified(|snapshot| {
             let expired: Vec<_> = expired(snapshot, now).collect();
             for (source, target) in &expired {
                 Arc::make_mut(snapshot).edit(*source, *target, |state| state.data = None);
@@ -271,13 +299,13 @@ impl Store {
     /// The snapshot now.
     #[must_use]
     pub fn current(&self) -> Arc<Snapshot> {
-        Arc::clone(&self.0.borrow())
+        Arc::clone(&self.snapshot.borrow())
     }
 
     /// A reader that is woken by each change.
     #[must_use]
     pub fn subscribe(&self) -> watch::Receiver<Arc<Snapshot>> {
-        self.0.subscribe()
+        self.snapshot.subscribe()
     }
 }
 

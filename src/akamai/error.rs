@@ -12,6 +12,8 @@ pub struct ApiError {
     /// The reason, from the closed set.
     pub reason: Reason,
     words: String,
+    /// The objects (CP codes) that Akamai says are not this client's.
+    pub objects: Vec<u64>,
 }
 
 impl ApiError {
@@ -20,7 +22,7 @@ impl ApiError {
     #[must_use]
     pub fn new(reason: Reason, words: impl AsRef<str>) -> Self {
         let line: String = words.as_ref().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        Self { reason, words: line.trim().to_owned() }
+        Self { reason, words: line.trim().to_owned(), objects: Vec::new() }
     }
 
     /// Takes the secrets out, and only then cuts: half a secret would not be found.

@@ -15,25 +15,41 @@ const SMALL_SKEW: f64 = 5.0;
 /// The error that `status` and `body` tell of, if any; `skew` is by how many seconds this machine's clock is ahead
 /// of the answer's `Date`.
 pub(super) fn error(status: u16, body: &[u8], skew: Option<f64>) -> Option<ApiError> {
+    // An answer may be 20 MB, and only a refusal is a problem document.
+    if status == 200 {
+        return None;
+    }
     let problem = problem(body);
     let kind = problem.as_ref().and_then(|problem| text(problem, "type")).unwrap_or_default();
     let reason = match status {
-        200 => return None,
         400 | 403 if is_block(body) => Reason::IpBlocked,
         300..=399 => Reason::Redirected,
         400 if kind.ends_with("/-/pep-authn/request-error") => authentication(problem.as_ref()),
+        422 if kind.ends_with("/query-cost-exceeded") => Reason::TooCostly,
         400 | 405 | 413 | 422 => Reason::BadRequest,
         401 => Reason::Auth,
         // The gateway and the APIs answer in JSON; a page comes from the firewall in front of them.
         403 if problem.is_none() => Reason::IpBlocked,
-        403 if kind.contains("/-/pep-authz/") => Reason::GrantMissing,
+        403 if kind.contains("/-/pep-authz/") || kind.ends_with("/error-types/unauthorized") => {
+            Reason::GrantMissing
+        }
         403 => Reason::Forbidden,
         404 | 410 => Reason::NotFound,
         429 => Reason::RateLimited,
         500..=599 => Reason::ServerError,
         _ => Reason::UnexpectedStatus,
     };
-    Some(ApiError::new(reason, sentence(status, reason, problem.as_ref(), skew)))
+    let mut error = ApiError::new(reason, sentence(status, reason, problem.as_ref(), skew));
+    let objects = problem.as_ref().filter(|_| kind.ends_with("/unauthorized-objects")).map(objects);
+    error.objects = objects.unwrap_or_default();
+    Some(error)
+}
+
+/// The numbers in brackets of "Some of the requested objects are unauthorized: [1234, 5678]".
+fn objects(problem: &Value) -> Vec<u64> {
+    let detail = text(problem, "detail").unwrap_or_default();
+    let list = detail.split_once('[').and_then(|(_, rest)| rest.split_once(']')).map_or("", |(list, _)| list);
+    list.split(',').filter_map(|item| item.trim().parse().ok()).collect()
 }
 
 /// A burst block names its rule.

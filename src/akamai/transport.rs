@@ -16,9 +16,6 @@ use super::ApiError;
 use crate::clock::SharedClock;
 use crate::model::Reason;
 
-/// Larger answers are not read: eStats answers some kilobytes.
-const LARGEST_ANSWER: usize = 8 << 20;
-
 /// A connection that takes longer does not come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -80,13 +77,14 @@ pub(super) async fn exchange(
     client: &Client,
     request: Request,
     clock: &SharedClock,
+    largest: usize,
 ) -> Result<Answer, ApiError> {
     let mut response = client.execute(request).await.map_err(|error| failure(&error))?;
     let (status, headers, at) = (response.status(), response.headers().clone(), clock.now());
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| failure(&error))? {
-        if body.len() + chunk.len() > LARGEST_ANSWER {
-            let words = format!("the answer is larger than {} MiB", LARGEST_ANSWER >> 20);
+        if body.len() + chunk.len() > largest {
+            let words = format!("the answer is larger than {} MiB", largest >> 20);
             return Err(ApiError::new(Reason::TooLarge, words));
         }
         body.extend_from_slice(&chunk);

@@ -31,6 +31,13 @@ delivery_networks = STANDARD_TLS
 [estats enhanced]
 cpcodes = 1209788, 100001, 100004
 delivery_networks = ENHANCED_TLS
+
+# What these CP codes delivered, in windows of five minutes: those of Adaptive Media Delivery, and all by host name.
+[amd]
+
+[traffic hosts]
+dimensions = cpcode, hostname
+metrics = edgeHitsSum, edgeBytesSum, offloadedHitsPercentage
 ";
 
 /// Runs the demo until `stop`.

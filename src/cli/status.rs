@@ -93,6 +93,7 @@ fn source_block(text: &mut String, source: &SourceStatus, now: DateTime<Utc>) {
     line("Samples:", format!("last run {}, total {}", source.last_samples, source.samples));
     line("Series:", source.series.to_string());
     line("Mean duration:", source.mean_seconds.map_or("none yet".to_owned(), |mean| format!("{mean:.3} s")));
+    source.notes.iter().for_each(|note| line("Note:", note.clone()));
     line("Last success:", moment(source.last_success, now));
     line("Next run:", moment(source.next_due, now));
     if source.effective_interval_seconds > source.interval_seconds {

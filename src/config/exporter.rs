@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::reader;
@@ -9,10 +10,11 @@ use crate::ini::{Key, Problems, Section, value};
 use crate::snapshot::health;
 use crate::source::{KINDS, Options};
 
-pub(super) static KEYS: [Key; 6] = [
+pub(super) static KEYS: [Key; 7] = [
     Key { name: "polling_interval", default: "2m" },
     Key { name: "exporter_port", default: "9877" },
     Key { name: "listen_address", default: "all addresses" },
+    Key { name: "state_directory", default: "none: counting starts anew with the process" },
     Key { name: "labels", default: "none" },
     Key { name: "stale_after", default: "3" },
     Key { name: "legacy_metrics", default: "false" },
@@ -25,6 +27,8 @@ pub struct Exporter {
     pub listen_address: SocketAddr,
     /// How far apart polls are, unless a source says otherwise.
     pub polling_interval: Duration,
+    /// Where what is counted outlives the process.
+    pub state_directory: Option<PathBuf>,
     /// Labels on every data series.
     pub labels: Vec<(String, String)>,
     /// After how many due polls data is too old to be shown.
@@ -51,6 +55,7 @@ pub(super) fn read(section: Option<&Section>, problems: &mut Problems) -> Export
         polling_interval: section
             .get("polling_interval", value::duration)
             .unwrap_or(Duration::from_secs(120)),
+        state_directory: section.get_unless_empty("state_directory", state_directory),
         labels: section.get_unless_empty("labels", labels).unwrap_or_default(),
         stale_after: stale_after.and_then(|n| u32::try_from(n).ok()).unwrap_or(3),
         options: Options {
@@ -71,6 +76,17 @@ pub(super) fn listen_address(text: &str) -> Result<(IpAddr, Option<u16>), String
     bare.parse().map(|ip| (ip, None)).map_err(|_| {
         format!("`{text}` is no address; expected one such as 127.0.0.1, 0.0.0.0:9877, [::]:9877 or :9877")
     })
+}
+
+/// A directory, or the place of one in a directory that exists.
+fn state_directory(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    let parent = path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
+    match (path.is_dir(), path.exists(), parent.is_dir()) {
+        (true, ..) | (_, false, true) => Ok(path),
+        (_, true, _) => Err(format!("`{text}` is no directory")),
+        _ => Err(format!("`{text}` is not there, nor is the directory that it would be in")),
+    }
 }
 
 /// Labels that no metric has already.

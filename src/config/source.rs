@@ -97,7 +97,7 @@ impl Context<'_> {
             account: account.clone(),
             name: raw.name.clone(),
             kind: raw.kind.name,
-            api: raw.kind.limit.name,
+            api: source.limits()[0].name,
             schedule: schedule.to_string(),
             interval: schedule.interval(self.clock.now()),
             targets: source.targets(),

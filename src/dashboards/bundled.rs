@@ -10,10 +10,14 @@ pub struct Bundled {
 }
 
 /// All of them.
-pub const DASHBOARDS: [Bundled; 2] = [
+pub const DASHBOARDS: [Bundled; 3] = [
     Bundled {
         name: "http-status-distribution.json",
         json: include_str!("../../grafana/dashboards/http-status-distribution.json"),
+    },
+    Bundled {
+        name: "amd-and-traffic.json",
+        json: include_str!("../../grafana/dashboards/amd-and-traffic.json"),
     },
     Bundled {
         name: "exporter-health.json",

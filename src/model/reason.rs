@@ -74,11 +74,19 @@ pub enum Reason {
     CollectionFailed,
     /// The answer is sound and holds no traffic.
     NoData,
+    /// One query costs more than Akamai allows, and cannot be made smaller.
+    TooCostly,
+    /// There is no CP code to ask for.
+    NoCpCodes,
+    /// Akamai has switched the API off.
+    Retired,
+    /// What was counted cannot be saved, so it is not shown.
+    State,
 }
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 24] = [
         Self::Timeout,
         Self::Dns,
         Self::Tls,
@@ -99,6 +107,10 @@ impl Reason {
         Self::TooLarge,
         Self::CollectionFailed,
         Self::NoData,
+        Self::TooCostly,
+        Self::NoCpCodes,
+        Self::Retired,
+        Self::State,
     ];
 
     /// The value of the label `reason`.
@@ -179,9 +191,12 @@ impl Reason {
                 Late,
                 "Check the CP code or URL, and whether Akamai has retired the API.",
             ),
-            Self::BadRequest => {
-                ("bad_request", Target, Late, "Check the CP code, URL and delivery network in exporter.ini.")
-            }
+            Self::BadRequest => (
+                "bad_request",
+                Target,
+                Late,
+                "Check what the section in exporter.ini asks for: CP codes, URLs, delivery networks, dimensions, metrics.",
+            ),
             Self::RateLimited => (
                 "rate_limited",
                 Path,
@@ -223,8 +238,26 @@ impl Reason {
                 "no_data",
                 Target,
                 Regular,
-                "Right when there is no traffic; else check that the delivery network is the one in use.",
+                "Right when there is no traffic; else check the CP codes and, for eStats, that the delivery network is the one in use.",
             ),
+            Self::TooCostly => (
+                "too_costly",
+                Target,
+                Late,
+                "Ask for fewer CP codes, dimensions or metrics, or split the section in two.",
+            ),
+            Self::NoCpCodes => (
+                "no_cpcodes",
+                Target,
+                Regular,
+                "Check cpcodes, include and exclude, and what the API client may see in Akamai Control Center.",
+            ),
+            Self::Retired => {
+                ("retired", Target, Late, "Take `api` out of the section, so that Reporting API v2 is asked.")
+            }
+            Self::State => {
+                ("state", Path, Early, "Check the disk behind state_directory: space, permissions, health.")
+            }
         };
         Facts { label, scope, retry, advice }
     }

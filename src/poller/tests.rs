@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 
 use super::*;
 use crate::akamai::credentials::{CredentialStore, Environment};
-use crate::akamai::{Account, ApiLimit, Manners, SwitchKey};
-use crate::clock::Clock;
+use crate::akamai::{Account, Api, ApiLimit, Manners, SwitchKey};
+use crate::clock::{Clock, SharedClock};
 use crate::model::{Batch, Family, MetricKind, Target};
 use crate::source::Poll;
 
@@ -20,6 +20,7 @@ static LIMIT: ApiLimit = ApiLimit {
     per_minute: 60,
     limit_header: "x-ratelimit-limit",
     remaining_header: "x-ratelimit-remaining",
+    largest_answer: 1 << 20,
 };
 
 /// A clock that goes with tokio's, from a fixed time on.
@@ -53,7 +54,11 @@ impl Source for Double {
         (0..self.targets).map(|n| Target { name: format!("target {n}"), labels: Vec::new() }).collect()
     }
 
-    fn poll<'a>(&'a self, target: usize, _: &'a Api, _: Permit) -> Poll<'a> {
+    fn limits(&self) -> Vec<&'static ApiLimit> {
+        vec![&LIMIT]
+    }
+
+    fn poll<'a>(&'a self, target: usize, _: Occasion<'a>) -> Poll<'a> {
         self.asked
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -122,12 +127,17 @@ impl Scene {
             info,
             source: Arc::clone(&source) as Arc<dyn Source>,
             schedule,
-            api: api(&telemetry, &clock),
+            session: Session {
+                account: "default".to_owned(),
+                source: "double".to_owned(),
+                apis: vec![api(&telemetry, &clock)],
+                store: None,
+                clock,
+            },
             demands: (Arc::new([demand]), 0),
             stale_after: 3,
             store: Arc::clone(&store),
             telemetry,
-            clock,
         };
         let (call, calls) = mpsc::channel(1);
         Self { source, store, stop: CancellationToken::new(), call, poller: Some(poller), calls: Some(calls) }
@@ -137,10 +147,11 @@ impl Scene {
     async fn run(&mut self, time: Duration) {
         let (poller, calls) = (self.poller.take().unwrap(), self.calls.take().unwrap());
         let stop = self.stop.clone();
-        tokio::join!(poller.run(calls, stop.clone()), async {
+        let (ended, ()) = tokio::join!(poller.run(calls, stop.clone()), async {
             tokio::time::sleep(time).await;
             stop.cancel();
         });
+        ended.unwrap();
     }
 
     fn asked(&self) -> Vec<(u64, usize)> {
@@ -235,13 +246,14 @@ async fn a_stall_of_the_process_is_survived() {
     let mut scene = Scene::new(1, every(2), &[]);
     let stop = scene.stop.clone();
     let (poller, calls) = (scene.poller.take().unwrap(), scene.calls.take().unwrap());
-    tokio::join!(poller.run(calls, stop.clone()), async {
+    let (ended, ()) = tokio::join!(poller.run(calls, stop.clone()), async {
         tokio::time::sleep(seconds(3)).await;
         // Nothing runs while the clock jumps: as if the process had been stopped.
         tokio::time::advance(seconds(60)).await;
         tokio::time::sleep(seconds(6)).await;
         stop.cancel();
     });
+    ended.unwrap();
     let late = scene.times().into_iter().filter(|at| *at >= 63).count();
     assert!((3..=5).contains(&late), "{:?}", scene.times());
 }

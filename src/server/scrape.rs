@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, VARY};
+use axum::http::{HeaderMap, Method};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::{Site, encoding};
+use crate::snapshot::Store;
 use crate::snapshot::exposition::{self, Exposition, Tail};
 use crate::telemetry::Telemetry;
 
@@ -24,6 +25,7 @@ const LIFE: Duration = Duration::from_secs(1);
 pub(super) struct Scrape {
     exposition: watch::Receiver<Arc<Exposition>>,
     telemetry: Arc<Telemetry>,
+    store: Arc<Store>,
     own: Mutex<Option<Own>>,
 }
 
@@ -38,7 +40,7 @@ struct Own {
 impl Scrape {
     pub(super) fn new(site: &Site) -> Self {
         let (exposition, telemetry) = (site.exposition.clone(), Arc::clone(&site.telemetry));
-        Self { exposition, telemetry, own: Mutex::default() }
+        Self { exposition, telemetry, store: Arc::clone(&site.store), own: Mutex::default() }
     }
 
     /// The exporter's own metrics, encoded anew if a poll has changed them or they are a second old: to read what the
@@ -58,9 +60,16 @@ impl Scrape {
 }
 
 /// Answers a scrape.
-pub(super) async fn metrics(State(scrape): State<Arc<Scrape>>, headers: HeaderMap) -> Response {
+pub(super) async fn metrics(
+    State(scrape): State<Arc<Scrape>>,
+    method: Method,
+    headers: HeaderMap,
+) -> Response {
     let own = scrape.own();
     let data = Arc::clone(&scrape.exposition.borrow());
+    if method == Method::GET {
+        scrape.store.serve(data.version());
+    }
     let accepted = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
     if encoding::accepts_gzip(accepted) {
         (([(CONTENT_ENCODING, "gzip")]), text(data.gzip(&own))).into_response()

@@ -66,7 +66,7 @@ impl BudgetStatus {
             "rate_limited" | "ip_blocked" => "",
             _ => " A change of the .edgerc file (touch is enough) or a restart ends it at once.",
         };
-        Some(format!("No request is sent for {seconds:.0} s yet ({reason}).{remedy}"))
+        Some(format!("No request to {} is sent for {seconds:.0} s yet ({reason}).{remedy}", self.api))
     }
 }
 
@@ -113,6 +113,8 @@ pub struct SourceStatus {
     pub samples: u64,
     /// Series that are exported now.
     pub series: usize,
+    /// What people should know of its data.
+    pub notes: Vec<String>,
     /// The last failure, though it may be over.
     pub last_failure: Option<FailureStatus>,
     /// What it asks for.
@@ -233,6 +235,7 @@ fn source_status(source: &SourceState) -> SourceStatus {
         last_samples: totals.last_samples,
         samples: totals.samples,
         series: source.series(),
+        notes: source.batches().flat_map(Batch::notes).cloned().collect(),
         last_failure,
         targets: source.targets().map(|(target, state)| target_status(target, state, shares)).collect(),
     }

@@ -18,6 +18,7 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 pub struct Exposition {
     text: Bytes,
     gzip: Prefix,
+    version: u64,
 }
 
 impl Exposition {
@@ -29,7 +30,7 @@ impl Exposition {
         health(&mut text, snapshot);
         text.shrink_to_fit();
         let gzip = Prefix::of(text.as_bytes());
-        Self { text: text.into(), gzip }
+        Self { text: text.into(), gzip, version: snapshot.version }
     }
 
     /// The plain text in two parts, the second being `tail`.
@@ -42,6 +43,12 @@ impl Exposition {
     #[must_use]
     pub fn gzip(&self, tail: &Tail) -> [Bytes; 2] {
         [self.gzip.bytes(), self.gzip.finish(&tail.gzip)]
+    }
+
+    /// The snapshot's version.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.version
     }
 
     /// How long the text is.

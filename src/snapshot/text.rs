@@ -68,7 +68,10 @@ fn escape(text: &mut String, value: &str) {
 
 fn number(text: &mut String, value: f64) {
     // Rust writes infinity as `inf`, which Prometheus reads as well, but its own way is with a sign.
+    let is_count = value.is_sign_positive() && value.fract() == 0.0 && value < 9e15;
     let _ = match value {
+        // The same digits, in a third of the time.
+        value if is_count => write!(text, "{}", value as u64),
         f64::INFINITY => text.write_str("+Inf"),
         f64::NEG_INFINITY => text.write_str("-Inf"),
         value => write!(text, "{value}"),

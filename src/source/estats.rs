@@ -13,7 +13,7 @@ use std::sync::Arc;
 use reqwest::Method;
 use serde_json::json;
 
-use super::{Kind, Options, Poll, PollResult, Shares, Source};
+use super::{Kind, Occasion, Options, Poll, PollResult, Shares, Source};
 use crate::akamai::{Api, ApiLimit, Permit, Query};
 use crate::ini::{Key, Reader, value};
 use crate::model::{LabelValue, Target};
@@ -22,7 +22,6 @@ use crate::model::{LabelValue, Target};
 pub static KIND: Kind = Kind {
     name: "estats",
     keys: &KEYS,
-    limit: &LIMIT,
     families: &families::ALL,
     shares: Some(Shares { ratio: &families::STATUS_RATIO, hits: &families::SAMPLE_HITS }),
     open,
@@ -41,6 +40,8 @@ static LIMIT: ApiLimit = ApiLimit {
     per_minute: 40,
     limit_header: "x-ratelimit-limit",
     remaining_header: "x-ratelimit-remaining",
+    // Akamai's are some kilobytes.
+    largest_answer: 8 << 20,
 };
 
 const PATH: &str = "/edge-diagnostics/v1/estats";
@@ -170,8 +171,13 @@ impl Source for Estats {
         self.questions.iter().map(Question::target).collect()
     }
 
-    fn poll<'a>(&'a self, target: usize, api: &'a Api, permit: Permit) -> Poll<'a> {
-        Box::pin(async move { self.ask(&self.questions[target], api, permit).await })
+    fn limits(&self) -> Vec<&'static ApiLimit> {
+        vec![&LIMIT]
+    }
+
+    fn poll<'a>(&'a self, target: usize, occasion: Occasion<'a>) -> Poll<'a> {
+        let Occasion { session, permit, .. } = occasion;
+        Box::pin(async move { self.ask(&self.questions[target], session.api(), permit).await })
     }
 }
 

@@ -317,7 +317,8 @@ for service in exporter prometheus; do
     check "$service cannot write to its root file system" unwritable "$service"
 done
 check "the simulated traffic reaches Prometheus" within 60 positive 'akamai_estats_sample_hits'
-check "every source gives data" within 60 is 'count(akamai_up == 1) == count(akamai_up)' 2
+check "the simulated reports reach Prometheus" within 90 positive 'akamai_traffic_edge_hits_total'
+check "every source gives data" within 60 is 'count(akamai_up == 1) == count(akamai_up)' 4
 check "Prometheus evaluates every rule" within 60 rules_sound
 check "the dashboards' data is present" python3 "$here/dashboards.py" "http://127.0.0.1:$grafana_port" 120
 

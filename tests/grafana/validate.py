@@ -274,7 +274,8 @@ def dashboards_uid(board, faults):
 
 def lint_variables(board, faults):
     listed = board["templating"]["list"]
-    filled = {name for name, _ in read_table("variables.txt", 2)}
+    # One dashboard's own value stands as uid/name.
+    filled = {name.removeprefix(f"{board['uid']}/") for name, _ in read_table("variables.txt", 2)}
     for index, variable in enumerate(listed):
         path = f".templating.list[{index}]"
         if not variable.get("label"):
@@ -286,14 +287,19 @@ def lint_variables(board, faults):
                 continue
             if not re.match(r"label_values\(.+, \w+\)$|query_result\(.+\)$", query["query"], re.S):
                 faults.add(f"{path}.query.query", "label_values(SERIES, LABEL) or query_result(EXPR) is wanted: README.md")
+            is_single = (board["uid"], variable["name"]) in SINGLE
             for name in ("multi", "includeAll"):
-                if not variable.get(name):
-                    faults.add(f"{path}.{name}", "true is wanted")
+                if bool(variable.get(name)) == is_single:
+                    faults.add(f"{path}.{name}", f"{json.dumps(not is_single)} is wanted")
             if variable.get("refresh") != 2:
                 faults.add(f"{path}.refresh", "2 is wanted: asked again when the time range changes")
             for name in variables_of(query["query"]) - {earlier["name"] for earlier in listed[:index]}:
                 faults.add(f"{path}.query.query", f"${name} is not defined before it")
-        if variable["type"] in ("query", "custom"):
+        if variable["type"] == "interval":
+            shortest = min(map(seconds, variable["query"].split(",")))
+            if shortest < THREE_WINDOWS or (variable.get("auto") and seconds(variable.get("auto_min")) < THREE_WINDOWS):
+                faults.add(f"{path}.query", "15m at least: counters of the report rise every five minutes")
+        if variable["type"] in ("query", "custom", "interval"):
             if not variable.get("description"):
                 faults.add(f"{path}.description", "missing")
             if variable["name"] not in filled:
@@ -354,10 +360,15 @@ def lint_target(panel, target, path, variables, faults):
         faults.add(f"{path}.format", "table is wanted")
     for name in variables_of(expr) - variables:
         faults.add(f"{path}.expr", f"${name} is not a variable of this dashboard, nor in variables.txt")
-    for call, window in re.findall(r"\b(rate|irate|increase|delta|deriv|changes|resets|\w+_over_time)\s*\(.*?\[([^\]]*)\]", expr, re.S):
-        if window not in ("$__rate_interval", "$__range") or (window == "$__range" and (call == "rate" or target.get("range"))):
-            faults.add(f"{path}.expr", f"{call}() over [{window}]: $__rate_interval is wanted, or $__range in an instant query")
-        if call in ("rate", "irate", "increase") and window == "$__rate_interval" and seconds(target.get("interval")) < 60:
+    for call, of, window, at_end in re.findall(r"\b(rate|irate|increase|delta|deriv|changes|resets|\w+_over_time)\s*\((.*?)\[([^\]]*)\](\s*@ end\(\))?", expr, re.S):
+        usual = "$window" if re.search(BY_WINDOWS, of) else "$__rate_interval"
+        if window == "$__range":
+            is_right = call != "rate" and (bool(target.get("instant")) or at_end)
+        else:
+            is_right = window == usual
+        if not is_right:
+            faults.add(f"{path}.expr", f"{call}() over [{window}]: {usual} is wanted, or $__range in an instant query or @ end()")
+        if call in ("rate", "irate", "increase") and window == usual and seconds(target.get("interval")) < 60:
             faults.add(f"{path}.interval", "at least 1m with rate(): polls come every other minute")
     if re.search(r"\b(rate|irate|increase|sum_over_time)\s*\([^()]*akamai_(estats|up|target_up)", expr):
         faults.add(f"{path}.expr", "eStats is a sample: a gauge, not a counter, and not to be added up over time")
@@ -366,8 +377,15 @@ def lint_target(panel, target, path, variables, faults):
             for name in ("account",) if metric not in NO_ACCOUNT else ():
                 if f'{name}=~"${name}"' not in selector:
                     faults.add(f"{path}.expr", f"{metric} is not selected by ${name}")
+            if re.search(BY_WINDOWS, metric) and 'source="$source"' not in selector:
+                faults.add(f"{path}.expr", f'{metric} is not selected by source="$source": two sources may count the same hits')
 
 
+# Counters that are fed by whole windows of five minutes, of sources that may count the same hits.
+BY_WINDOWS = r"akamai_(traffic|exporter_report)_"
+THREE_WINDOWS = 900
+# Of these one value is chosen: adding up over several would count twice.
+SINGLE = {("akamai-traffic", "source")}
 NO_ACCOUNT = {"akamai_exporter_build_info", "akamai_exporter_http_requests_total"}
 
 
@@ -470,6 +488,10 @@ def damages():
         "a data source by its id": put("datasource", {"type": "prometheus", "uid": "FqlJ4PzVz"}),
         "a query without a data source": drop("datasource", target),
         "rate over a fixed time": lambda board: target(board).update(expr='rate(akamai_exporter_polls_total{account=~"$account"}[5m])', interval="1m"),
+        "rate of a report over less than its windows": lambda board: target(board).update(expr='rate(akamai_traffic_edge_hits_total{account=~"$account", source="$source"}[$__rate_interval])', interval="1m"),
+        "reports of several sources": lambda board: target(board).update(expr='sum (akamai_exporter_report_windows_pending{account=~"$account", source=~"$source"})'),
+        "the whole time range at each point": lambda board: target(board).update(expr='increase(akamai_exporter_polls_total{account=~"$account"}[$__range])', instant=False, range=True),
+        "a choice of one account": put("multi", False, variable),
         "rate of a sample": lambda board: target(board).update(expr='rate(akamai_estats_hits{account=~"$account"}[$__rate_interval])', interval="1m"),
         "a variable that is not there": lambda board: target(board).update(expr='akamai_up{account=~"$account", cp=~"$cp"}'),
         "an account that is not selected": lambda board: target(board).update(expr='akamai_estats_sample_hits{tier="edge"}'),

@@ -6,7 +6,7 @@ use akamai_exporter::config::{SECTIONS, SOURCE_KEYS};
 use akamai_exporter::ini::Key;
 use akamai_exporter::model::{Family, Reason};
 use akamai_exporter::snapshot::health;
-use akamai_exporter::source::KINDS;
+use akamai_exporter::source::{KINDS, Kind};
 use akamai_exporter::telemetry::families;
 
 use crate::process::{Process, run};
@@ -39,19 +39,30 @@ fn section(text: &mut String, title: &str, before: &str, common: &[&str], famili
 
 fn generated() -> String {
     let mut text = MARK.to_owned();
-    for kind in KINDS {
-        let before = "Besides the labels below: the static `labels` of `[exporter]`. \
-            A series has `cpcode` or `url`, never both.";
+    let common = "Besides the labels below: the static `labels` of `[exporter]`.";
+    let mut kinds: Vec<&Kind> = KINDS.to_vec();
+    while let Some(first) = kinds.first().copied() {
+        // Kinds of one report have the same families.
+        let (same, others): (Vec<_>, Vec<_>) =
+            kinds.iter().copied().partition(|kind| std::ptr::eq(kind.families, first.families));
+        let names: Vec<_> = same.iter().map(|kind| format!("`[{}]`", kind.name)).collect();
+        let labels = if first.name == "estats" {
+            "A series has `cpcode` or `url`, never both."
+        } else {
+            "Of those on `akamai_traffic_*_total` and `_ratio` a series has the ones that `dimensions` asks for, `cpcode` and `status_class` as a rule."
+        };
+        let before = format!("{common} {labels}");
         section(
             &mut text,
-            &format!("Data of `[{}]`", kind.name),
-            before,
+            &format!("Data of {}", names.join(" and ")),
+            &before,
             &["account", "source"],
-            kind.families,
+            first.families,
         );
+        kinds = others;
     }
     let before = "Besides the labels below: on `akamai_target_up` those that tell the target \
-        (`cpcode` or `url`, and `delivery`); on `akamai_up` and `akamai_target_up` the static `labels`.";
+        (`cpcode` or `url`, and `delivery`; none for a report); on `akamai_up` and `akamai_target_up` the static `labels`.";
     section(&mut text, "How the polling goes", before, &["account", "source"], &health::ALL);
     section(&mut text, "The exporter itself", "No further labels.", &[], &families::ALL);
     text

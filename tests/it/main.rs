@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
 mod budget;
+mod counters;
 mod dashboards;
 mod docs;
 mod edgegrid;
@@ -18,6 +19,7 @@ mod page;
 mod process;
 mod prometheus;
 mod queries;
+mod reports;
 mod secrets;
 mod stack;
 mod tools;

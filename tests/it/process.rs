@@ -61,7 +61,25 @@ impl Process {
 
     /// Starts the binary with its log from `level` on.
     pub fn start_at(level: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        let mut command = command(arguments, environment);
+        Self::spawn(level, command(arguments, environment))
+    }
+
+    /// Starts the binary such that a limit on the size of files, set later on, makes writing fail rather than end it.
+    pub fn start_on_a_disk(arguments: &[&str]) -> Self {
+        let mut command = Command::new("bash");
+        command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_akamai-exporter")]);
+        command.args(arguments).stdin(Stdio::null());
+        Self::spawn("debug", command)
+    }
+
+    /// Makes the disk full for the process, or takes that back.
+    pub fn fill_disk(&self, is_full: bool) {
+        let size = if is_full { "4096" } else { "unlimited" };
+        let (pid, size) = (format!("--pid={}", self.child.id()), format!("--fsize={size}:"));
+        assert!(Command::new("prlimit").args([pid, size]).status().unwrap().success());
+    }
+
+    fn spawn(level: &str, mut command: Command) -> Self {
         command.args(["--log.format=json", "--log.level", level]).stderr(Stdio::piped());
         let mut child = command.stdout(Stdio::null()).spawn().unwrap();
         let lines = lines(child.stderr.take().unwrap());
@@ -254,10 +272,16 @@ impl Exporter {
 
     /// The same with its log from `level` on.
     pub fn start_at(level: &str, simulator: &Simulator, ini: &str) -> Self {
+        Self::start_with(level, simulator, ini, &[])
+    }
+
+    /// The same with more arguments.
+    pub fn start_with(level: &str, simulator: &Simulator, ini: &str, more: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let file = write(directory.path(), &ini.replace("EDGERC", simulator.edgerc().to_str().unwrap()));
         let arguments = ["--config.file", file.to_str().unwrap(), "--web.listen-address=127.0.0.1:0"];
         // A resolver that nobody answers is to give up soon.
+        let arguments = [&arguments[..], more].concat();
         let mut process = Process::start_at(level, &arguments, &[("RES_OPTIONS", "timeout:1 attempts:1")]);
         let url = format!("http://{}", process.line("listening")["address"].as_str().unwrap());
         Self { process, url, _directory: directory }

@@ -24,11 +24,16 @@ pub struct Prometheus {
 impl Prometheus {
     /// Starts one that scrapes these addresses every second.
     pub fn scraping(targets: &[&str]) -> Self {
+        Self::scraping_every("1s", targets)
+    }
+
+    /// The same as often as `interval` says.
+    pub fn scraping_every(interval: &str, targets: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let quoted: Vec<_> =
             targets.iter().map(|url| format!("\"{}\"", url.trim_start_matches("http://"))).collect();
         let config = format!(
-            "global: {{scrape_interval: 1s}}\nscrape_configs: [{{job_name: akamai, static_configs: [{{targets: [{}]}}]}}]\n",
+            "global: {{scrape_interval: {interval}}}\nscrape_configs: [{{job_name: akamai, static_configs: [{{targets: [{}]}}]}}]\n",
             quoted.join(", ")
         );
         let file = directory.path().join("prometheus.yml");
@@ -44,8 +49,18 @@ impl Prometheus {
 
     /// The series that an instant query returns; an error of Prometheus' fails the test.
     pub fn query(&self, query: &str) -> Vec<Value> {
+        self.ask(&[("query", query)])
+    }
+
+    /// The same at a time, in seconds since the epoch.
+    pub fn query_at(&self, query: &str, time: f64) -> Vec<Value> {
+        self.ask(&[("query", query), ("time", &format!("{time:.3}"))])
+    }
+
+    fn ask(&self, pairs: &[(&str, &str)]) -> Vec<Value> {
         let mut url = reqwest::Url::parse(&format!("{}/api/v1/query", self.url)).unwrap();
-        url.query_pairs_mut().append_pair("query", query);
+        url.query_pairs_mut().extend_pairs(pairs);
+        let query = pairs[0].1;
         let answer = request("GET", url.as_str(), "");
         let body: Value = serde_json::from_str(&answer.body).unwrap_or_default();
         assert_eq!(body["status"], "success", "{query}: {}", answer.body);
@@ -140,10 +155,16 @@ fn the_original_metrics_pass_promtool_too() {
 const LEGACY: &str = "[exporter]\nlegacy_metrics = true\npolling_interval = 1\n[akamai]\nedgerclocation = EDGERC\n\
     cpcode = 1209788\ndeliverynetwork = STANDARD_TLS\n";
 
+/// Every metric of the traffic report, and a CP code that is somebody else's.
+const ALL_OF_THE_REPORT: &str = "[traffic]\ncpcodes = 1209788, 999\ndimensions = cpcode\nmetrics = edgeHitsSum, edgeBytesSum, \
+    edgeRequestBytesSum, edgeResponseBytesSum, originHitsSum, originBytesSum, originRequestBytesSum, originResponseBytesSum, \
+    midgressHitsSum, midgressBytesSum, midgressRequestBytesSum, midgressResponseBytesSum, offloadedHitsPercentage, \
+    offloadedBytesPercentage, offloadedRequestBytesPercentage, offloadedResponseBytesPercentage\n";
+
 #[test]
 fn a_real_prometheus_has_every_family() {
     let simulator = Simulator::start(&[]);
-    let legacy = Exporter::start(&simulator, LEGACY);
+    let legacy = Exporter::start(&simulator, &format!("{LEGACY}{ALL_OF_THE_REPORT}"));
     let mut demo = Exporter::demo();
     let prometheus = Prometheus::scraping(&[&demo.url, &legacy.url]);
     let declared = KINDS.iter().flat_map(|kind| kind.families).chain(&health::ALL).chain(&families::ALL);

@@ -7,6 +7,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::{
     AccountStatus, BudgetStatus, FailureStatus, SourceStatus, State, Status, TargetStatus, TierStatus,
 };
+use crate::source::KINDS;
 
 const STYLE: &str = include_str!("page.css");
 const DOCS: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "#readme");
@@ -118,6 +119,7 @@ fn source_section(source: &SourceStatus, now: DateTime<Utc>) -> Markup {
     let mut targets: Vec<_> = source.targets.iter().collect();
     // Stable: within a state the order of exporter.ini stays.
     targets.sort_by_key(|target| target.state != State::Down);
+    let tiers = KINDS.iter().any(|kind| kind.name == source.kind && kind.shares.is_some());
     html! {
         article {
             h3 { (badge(source.state)) " " (source.name) " " small { (source.kind) ", polled " (source.schedule) } }
@@ -136,9 +138,17 @@ fn source_section(source: &SourceStatus, now: DateTime<Utc>) -> Markup {
                 (fact("Mean duration", &source.mean_seconds.map_or("none yet".to_owned(), |mean| format!("{mean:.2} s"))))
                 (fact("Next poll", &source.next_due.map_or("none yet".to_owned(), |due| ahead(due, now))))
             }
+            @for note in &source.notes { p { (note) } }
             table {
-                thead { tr { th scope="col" { "Target" } th scope="col" { "Edge" } th scope="col" { "Origin" } th scope="col" { "Last poll" } th scope="col" { "Next" } } }
-                tbody { @for target in targets.iter().take(MOST_ROWS) { (row(target, now)) } }
+                thead {
+                    tr {
+                        th scope="col" { "Target" }
+                        @if tiers { th scope="col" { "Edge" } th scope="col" { "Origin" } }
+                        th scope="col" { "Last poll" }
+                        th scope="col" { "Next" }
+                    }
+                }
+                tbody { @for target in targets.iter().take(MOST_ROWS) { (row(target, tiers, now)) } }
             }
             @if targets.len() > MOST_ROWS {
                 p.quiet { "And " (targets.len() - MOST_ROWS) " more, in the " a href="/api/v1/status" { "status as JSON" } "." }
@@ -187,11 +197,11 @@ fn capital(text: &str) -> String {
     chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }
 
-fn row(target: &TargetStatus, now: DateTime<Utc>) -> Markup {
+fn row(target: &TargetStatus, tiers: bool, now: DateTime<Utc>) -> Markup {
     html! {
         tr class=[(target.state == State::Down).then_some("failing")] {
             th scope="row" { (target.name) }
-            @for tier in ["edge", "origin"] {
+            @for tier in ["edge", "origin"].into_iter().filter(|_| tiers) {
                 td data-label=(capital(tier)) {
                     @match target.tiers.iter().find(|known| known.tier == tier) {
                         Some(known) => (bar(known)),
