@@ -288,6 +288,21 @@ fn only_what_is_refused_is_left_out() {
     assert!(back.len() == 1 && back[0]["cpcodes"] == "100002", "{back:?}");
 }
 
+/// Each hour it is asked for again, with all others and for the windows that were settled without it.
+#[test]
+fn a_refused_cpcode_never_costs_the_others_a_poll() {
+    let mut world = World::start(&[], &ini("traffic", "cpcodes = 100001, 777"));
+    world.exact(&[100_001]);
+    for _ in 0..2 {
+        world.pass(65);
+        let metrics = world.exact(&[100_001]);
+        assert_eq!(polls(&metrics, "outcome=\"failure\""), 0.0);
+        assert!(metrics.value(&["akamai_cpcode_unauthorized", "777"]).is_some());
+    }
+    let refusals = world.requests("reporting", "POST", 0);
+    assert!(refusals.iter().filter(|entry| entry["status"] == 403).count() >= 3, "{refusals:?}");
+}
+
 #[test]
 fn when_all_are_refused_the_source_is_down() {
     let mut world = World::start(&[], &ini("traffic", "cpcodes = 100001, 100002"));
