@@ -46,6 +46,17 @@ pub struct Family {
 }
 
 impl Family {
+    /// A family, for a `static` where it is declared.
+    #[must_use]
+    pub const fn new(
+        kind: MetricKind,
+        name: &'static str,
+        help: &'static str,
+        labels: &'static [&'static str],
+    ) -> Self {
+        Self { name, help, kind, labels }
+    }
+
     /// Declares a family whose name or labels are known only when the process runs, such as a column that a report names. It lives
     /// as long as the process, as all families do: declare it once.
     #[must_use]

@@ -280,10 +280,6 @@ impl Report {
         self.reader.shape().measures.len()
     }
 
-    fn identity(&self) -> String {
-        self.reader.identity()
-    }
-
     fn batch(&self, progress: &mut Progress, session: &Session, shape: &Shape) -> Batch {
         progress.tell_readmitted(session);
         let mut batch = Batch::default();

@@ -2,19 +2,10 @@
 
 use crate::model::{Family, MetricKind};
 
-const fn family(
-    kind: MetricKind,
-    name: &'static str,
-    help: &'static str,
-    labels: &'static [&'static str],
-) -> Family {
-    Family { name, help, kind, labels }
-}
-
 use MetricKind::{Counter, Gauge, Histogram};
 
 /// Version and commit.
-pub static BUILD_INFO: Family = family(
+pub static BUILD_INFO: Family = Family::new(
     Gauge,
     "akamai_exporter_build_info",
     "Always 1; version and commit of the exporter.",
@@ -22,7 +13,7 @@ pub static BUILD_INFO: Family = family(
 );
 
 /// Polls by outcome.
-pub static POLLS: Family = family(
+pub static POLLS: Family = Family::new(
     Counter,
     "akamai_exporter_polls_total",
     "Polls of a source's targets by outcome (success, failure) and, for a failure, reason.",
@@ -30,7 +21,7 @@ pub static POLLS: Family = family(
 );
 
 /// How long polls take.
-pub static POLL_DURATION: Family = family(
+pub static POLL_DURATION: Family = Family::new(
     Histogram,
     "akamai_exporter_poll_duration_seconds",
     "How long a poll of one target took, from signing to parsing; waiting for the budget is not part of it.",
@@ -38,7 +29,7 @@ pub static POLL_DURATION: Family = family(
 );
 
 /// Requests to Akamai.
-pub static API_REQUESTS: Family = family(
+pub static API_REQUESTS: Family = Family::new(
     Counter,
     "akamai_exporter_api_requests_total",
     "Requests to Akamai by API and HTTP status; code is none where no whole answer came.",
@@ -46,7 +37,7 @@ pub static API_REQUESTS: Family = family(
 );
 
 /// The limit of an API.
-pub static API_LIMIT: Family = family(
+pub static API_LIMIT: Family = Family::new(
     Gauge,
     "akamai_exporter_api_limit_requests",
     "Requests a minute that the API allows, as documented and then as its answers say.",
@@ -54,7 +45,7 @@ pub static API_LIMIT: Family = family(
 );
 
 /// What is left of it.
-pub static API_REMAINING: Family = family(
+pub static API_REMAINING: Family = Family::new(
     Gauge,
     "akamai_exporter_api_remaining_requests",
     "Requests that the API's last answer said are left; others may share them.",
@@ -62,7 +53,7 @@ pub static API_REMAINING: Family = family(
 );
 
 /// The part of it that is ours.
-pub static API_BUDGET: Family = family(
+pub static API_BUDGET: Family = Family::new(
     Gauge,
     "akamai_exporter_api_budget_requests",
     "Requests a minute that the exporter allows itself: the limit times rate_limit_share.",
@@ -70,7 +61,7 @@ pub static API_BUDGET: Family = family(
 );
 
 /// The clock's error.
-pub static CLOCK_SKEW: Family = family(
+pub static CLOCK_SKEW: Family = Family::new(
     Gauge,
     "akamai_exporter_clock_skew_seconds",
     "How far this machine's clock is ahead of the Date of Akamai's last answer; Akamai refuses beyond 30 s.",
@@ -78,7 +69,7 @@ pub static CLOCK_SKEW: Family = family(
 );
 
 /// Requests to this process.
-pub static HTTP_REQUESTS: Family = family(
+pub static HTTP_REQUESTS: Family = Family::new(
     Counter,
     "akamai_exporter_http_requests_total",
     "Requests that the exporter answered, by path and HTTP status.",
@@ -86,26 +77,31 @@ pub static HTTP_REQUESTS: Family = family(
 );
 
 /// Processor time.
-pub static PROCESS_CPU: Family =
-    family(Counter, "process_cpu_seconds_total", "Total user and system CPU time spent in seconds.", &[]);
+pub static PROCESS_CPU: Family = Family::new(
+    Counter,
+    "process_cpu_seconds_total",
+    "Total user and system CPU time spent in seconds.",
+    &[],
+);
 
 /// Open files.
-pub static PROCESS_FDS: Family = family(Gauge, "process_open_fds", "Number of open file descriptors.", &[]);
+pub static PROCESS_FDS: Family =
+    Family::new(Gauge, "process_open_fds", "Number of open file descriptors.", &[]);
 
 /// Files that may be open.
 pub static PROCESS_MAX_FDS: Family =
-    family(Gauge, "process_max_fds", "Maximum number of open file descriptors.", &[]);
+    Family::new(Gauge, "process_max_fds", "Maximum number of open file descriptors.", &[]);
 
 /// Memory in use.
 pub static PROCESS_RESIDENT: Family =
-    family(Gauge, "process_resident_memory_bytes", "Resident memory size in bytes.", &[]);
+    Family::new(Gauge, "process_resident_memory_bytes", "Resident memory size in bytes.", &[]);
 
 /// Memory reserved.
 pub static PROCESS_VIRTUAL: Family =
-    family(Gauge, "process_virtual_memory_bytes", "Virtual memory size in bytes.", &[]);
+    Family::new(Gauge, "process_virtual_memory_bytes", "Virtual memory size in bytes.", &[]);
 
 /// When the process began.
-pub static PROCESS_START: Family = family(
+pub static PROCESS_START: Family = Family::new(
     Gauge,
     "process_start_time_seconds",
     "Start time of the process since unix epoch in seconds.",
@@ -114,7 +110,7 @@ pub static PROCESS_START: Family = family(
 
 /// Threads.
 pub static PROCESS_THREADS: Family =
-    family(Gauge, "process_threads", "Number of OS threads in the process.", &[]);
+    Family::new(Gauge, "process_threads", "Number of OS threads in the process.", &[]);
 
 /// All of them.
 pub static ALL: [&Family; 16] = [

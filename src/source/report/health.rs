@@ -9,58 +9,49 @@ use crate::clock::seconds;
 use crate::ledger::{Ledger, Window};
 use crate::model::{Batch, Family, LabelValue, MetricKind};
 
-const fn family(
-    kind: MetricKind,
-    name: &'static str,
-    help: &'static str,
-    labels: &'static [&'static str],
-) -> Family {
-    Family { name, help, kind, labels }
-}
-
-static WINDOW_END: Family = family(
+static WINDOW_END: Family = Family::new(
     MetricKind::Gauge,
     "akamai_traffic_window_end_timestamp_seconds",
     "End of the newest five-minute window that is in the counters, in seconds since the epoch.",
     &[],
 );
 
-static SETTLED_END: Family = family(
+static SETTLED_END: Family = Family::new(
     MetricKind::Gauge,
     "akamai_traffic_settled_end_timestamp_seconds",
     "Up to here no window is open to revision: all are settled, or from before counting began. In seconds since the epoch.",
     &[],
 );
 
-static WINDOWS: Family = family(
+static WINDOWS: Family = Family::new(
     MetricKind::Counter,
     "akamai_exporter_report_windows_total",
     "Five-minute windows by what has come to them: read, revised (once or more), settled, lost (not to be had within look_back, for some CP codes at least).",
     &["state"],
 );
 
-static PENDING: Family = family(
+static PENDING: Family = Family::new(
     MetricKind::Gauge,
     "akamai_exporter_report_windows_pending",
     "Windows that are over and not in the counters yet: nothing has been read of them.",
     &[],
 );
 
-static REJECTED: Family = family(
+static REJECTED: Family = Family::new(
     MetricKind::Counter,
     "akamai_exporter_report_rows_rejected_total",
     "Rows or cells of the report that could not be used, by what was wrong with them, since the process began.",
     &["fault"],
 );
 
-static CPCODE_INFO: Family = family(
+static CPCODE_INFO: Family = Family::new(
     MetricKind::Gauge,
     "akamai_cpcode_info",
     "Always 1; what Akamai calls a CP code (cpcodeName) and its products. Join it on account, source and cpcode.",
     &["cpcode", "name", "product"],
 );
 
-static UNAUTHORIZED: Family = family(
+static UNAUTHORIZED: Family = Family::new(
     MetricKind::Gauge,
     "akamai_cpcode_unauthorized",
     "Always 1; a CP code that Akamai says is not this API client's. It is left out, and tried again every hour.",

@@ -11,7 +11,8 @@ impl Report {
     /// Reads what was counted before this process began.
     pub(super) async fn load(&self, progress: &mut Progress, session: &Session) -> Result<(), ApiError> {
         let Some(store) = session.store.clone().filter(|_| progress.ledger.is_none()) else { return Ok(()) };
-        let (report, identity, rules, width) = (name(session), self.identity(), self.rules, self.width());
+        let (report, identity, rules, width) =
+            (name(session), self.reader.identity(), self.rules, self.width());
         let loaded = blocking(move || match store.load(&report, &identity, rules, width)? {
             Some(ledger) => Ok(ledger),
             None => store.forget(&report).map(|()| Ledger::new(rules, width)),
@@ -39,7 +40,7 @@ impl Report {
             progress.ledger = Some(ledger);
             return Ok(());
         };
-        let (report, identity) = (name(session), self.identity());
+        let (report, identity) = (name(session), self.reader.identity());
         let (ledger, saved) = blocking(move || {
             let saved = store.save(&report, &identity, &mut ledger);
             Ok((ledger, saved))
