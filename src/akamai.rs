@@ -10,9 +10,12 @@ pub mod budget;
 pub mod credentials;
 pub mod edgegrid;
 mod error;
+mod redact;
 mod reply;
+mod tap;
 mod transport;
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -27,13 +30,17 @@ use self::budget::{Allowance, Budget};
 use self::credentials::Credentials;
 use self::edgegrid::{Signed, authorization};
 use self::transport::{Answer, exchange};
-use crate::model::Reason;
+use crate::model::{Exchange, Reason};
 
 pub use self::account::{Account, Manners, SwitchKey};
 pub use self::error::ApiError;
+pub use self::tap::{Exchanges, Tap};
 
 /// A skew above this is worth a warning, well before Akamai refuses at 30 s.
 const WORRYING_SKEW: f64 = 10.0;
+
+/// A body is cut for the record only so far behind what is wanted of it: no part of a secret is left at the end.
+const LONGEST_SECRET: usize = 1024;
 
 /// One of Akamai's APIs: its name here, and its documented limit with the headers that tell of it.
 #[derive(Debug)]
@@ -61,6 +68,8 @@ pub struct Query<'a> {
     pub query: &'a [(&'a str, &'a str)],
     /// The JSON body, empty for none.
     pub body: Vec<u8>,
+    /// The CP codes that it names, for the record.
+    pub cpcodes: Cow<'a, [u64]>,
 }
 
 /// The right to send one request now. Dropping it unused loses the slot, never exceeds the budget.
@@ -75,12 +84,14 @@ struct Gate {
     worried: bool,
 }
 
-/// One of Akamai's APIs as one account uses it.
-#[derive(Debug)]
+/// One of Akamai's APIs as one account uses it; clones share the budget.
+#[derive(Clone, Debug)]
 pub struct Api {
     account: Arc<Account>,
     limit: &'static ApiLimit,
-    gate: Mutex<Gate>,
+    gate: Arc<Mutex<Gate>>,
+    /// Who asks, for the record.
+    source: Arc<str>,
 }
 
 impl Api {
@@ -90,15 +101,28 @@ impl Api {
         let manners = account.manners;
         let budget = Budget::new(limit.per_minute, manners.share, manners.retry_pause);
         let breaker = Breaker::new(manners.retry_pause, manners.block_pause);
-        let api = Self { account, limit, gate: Mutex::new(Gate { budget, breaker, worried: false }) };
+        let gate = Arc::new(Mutex::new(Gate { budget, breaker, worried: false }));
+        let api = Self { account, limit, gate, source: "".into() };
         api.show_budget();
         api
+    }
+
+    /// The same API, as `source` asks it.
+    #[must_use]
+    pub fn as_asked_by(&self, source: &str) -> Self {
+        Self { source: source.into(), ..self.clone() }
     }
 
     /// The account that uses it.
     #[must_use]
     pub fn account(&self) -> &Account {
         &self.account
+    }
+
+    /// How it behaves towards Akamai.
+    #[must_use]
+    pub fn manners(&self) -> Manners {
+        self.account.manners
     }
 
     /// Its description.
@@ -171,7 +195,11 @@ impl Api {
     ) -> Result<T, ApiError> {
         let (credentials, generation) = self.account.credentials.current();
         let began = Instant::now();
+        let record = self.record(&query);
         let outcome = self.attempt(&credentials, query).await;
+        if let Some(record) = record {
+            self.pass(record, began, &outcome, &credentials);
+        }
         let code = match &outcome {
             Ok(answer) => answer.status.as_str().to_owned(),
             Err(_) => "none".to_owned(),
@@ -204,6 +232,61 @@ impl Api {
         );
         self.show_budget();
         result
+    }
+
+    /// The record of a request, if anybody keeps one.
+    fn record(&self, query: &Query<'_>) -> Option<Exchange> {
+        self.account.tap.most_body()?;
+        let mut url = Url::parse("http://x").ok()?;
+        url.set_path(query.path);
+        if !query.query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query.query);
+        }
+        let endpoint = url.as_str().strip_prefix("http://x")?.to_owned();
+        Some(Exchange {
+            time: self.account.clock.now(),
+            account: self.account.name.clone(),
+            source: self.source.to_string(),
+            api: self.limit.name,
+            method: query.method.to_string(),
+            endpoint,
+            cpcodes: query.cpcodes.to_vec(),
+            status: None,
+            failure: None,
+            duration: Duration::ZERO,
+            body: String::new(),
+            body_length: 0,
+            is_cut: false,
+        })
+    }
+
+    /// Hands out the record of a request with what came of it, no credential in it.
+    fn pass(
+        &self,
+        mut record: Exchange,
+        began: Instant,
+        outcome: &Result<Answer, ApiError>,
+        credentials: &Credentials,
+    ) {
+        let clean = |text: &str| self.account.switch_key.redact(credentials, &credentials.redact(text));
+        record.duration = began.elapsed();
+        match outcome {
+            Ok(answer) => {
+                let most = self.account.tap.most_body().unwrap_or(0).saturating_add(LONGEST_SECRET);
+                let wanted = &answer.body[..answer.body.len().min(most)];
+                record.status = Some(answer.status.as_u16());
+                record.body = clean(&String::from_utf8_lossy(wanted));
+                record.body_length = answer.body.len();
+                record.is_cut = wanted.len() < answer.body.len();
+                if record.is_cut {
+                    // Part of a secret may stand at the end, and what was taken out before it has moved it forward.
+                    let end = record.body.len().saturating_sub(LONGEST_SECRET);
+                    record.body = tap::beginning(&record.body, end).to_owned();
+                }
+            }
+            Err(error) => record.failure = Some(clean(&error.to_string())),
+        }
+        self.account.tap.pass(record);
     }
 
     async fn attempt(&self, credentials: &Credentials, query: Query<'_>) -> Result<Answer, ApiError> {

@@ -1,7 +1,10 @@
 //! The only place that builds the parts and joins them, and that starts tasks which live as long as the process.
 
+pub mod backfill;
 pub mod demo;
 mod encoder;
+mod history;
+mod sinks;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -9,14 +12,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use chrono::TimeDelta;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::akamai::{Account, Api, ApiLimit};
+use self::history::Wanted;
+use self::sinks::{Deliveries, Sinks};
+use crate::akamai::{Account, Api, ApiLimit, Tap};
 use crate::clock::SharedClock;
 use crate::config::{Config, SourceConfig, demands};
+use crate::ledger::Push;
 use crate::ledger::store::Store as Ledgers;
 use crate::poller::Poller;
 use crate::schedule::{CronExpression, Schedule, Timer};
@@ -24,10 +31,11 @@ use crate::server::{Site, serve};
 use crate::snapshot::exposition::Exposition;
 use crate::snapshot::{SourceInfo, Store};
 use crate::source::{Misconfigured, Session};
+use crate::spool::Spool;
 use crate::telemetry::Telemetry;
 
 /// Stopping takes no longer than this, whatever hangs.
-const LONGEST_STOP: Duration = Duration::from_secs(5);
+const LONGEST_STOP: Duration = Duration::from_secs(8);
 
 /// Takes the port, so that one in use is an error before anything has started.
 ///
@@ -51,7 +59,7 @@ pub async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
 ///
 /// If a part cannot be started, or ends by itself.
 pub async fn run(
-    config: Config,
+    mut config: Config,
     telemetry_path: &str,
     clock: SharedClock,
     listener: TcpListener,
@@ -61,7 +69,11 @@ pub async fn run(
         tracing::warn!("{warning}");
     }
     let telemetry = Arc::new(Telemetry::new().context("own metrics")?);
-    let apis = apis(&config, &clock, &telemetry);
+    let ledgers = config.exporter.state_directory.as_deref().map(|path| Ledgers::open(path, clock.now()));
+    let ledgers = ledgers.transpose()?.map(Arc::new);
+    let sinks = std::mem::take(&mut config.sinks);
+    let sinks = Sinks::new(sinks, &config.exporter, ledgers.as_ref(), &telemetry, &clock)?;
+    let apis = apis(&config, &sinks.tap, &clock, &telemetry);
     let infos: Vec<Arc<SourceInfo>> = config.sources.iter().map(|source| Arc::clone(&source.info)).collect();
     let store = Arc::new(Store::new(infos, config.exporter.labels.clone()));
     let (encoded, exposition) = watch::channel(Arc::new(Exposition::of(&store.current(), 0)));
@@ -70,22 +82,25 @@ pub async fn run(
         store: Arc::clone(&store),
         exposition,
         apis: apis.values().cloned().collect(),
+        sinks: Arc::clone(&sinks.healths),
         telemetry: Arc::clone(&telemetry),
         clock: Arc::clone(&clock),
         stopping: stop.clone(),
     };
-    let ledgers = config.exporter.state_directory.as_deref().map(|path| Ledgers::open(path, clock.now()));
     let parts = Parts {
         apis,
         store: Arc::clone(&store),
-        ledgers: ledgers.transpose()?.map(Arc::new),
+        ledgers,
+        push: sinks.push.clone(),
         telemetry,
         clock: Arc::clone(&clock),
     };
+    let history = parts.history(&config, sinks.history);
     let (pollers, jobs) = parts.pollers(config);
     // The timer wakes twice a second: only where someone waits for it.
     let timer = if jobs.is_empty() { None } else { Some(Timer::start(jobs).await.context("cron timer")?) };
     let mut work = JoinSet::new();
+    let deliveries = sinks.start(&store, &clock, history).context("cannot listen to SIGHUP")?;
     let encoder = encoder::run(store, encoded, clock, stop.clone());
     work.spawn(async {
         encoder.await;
@@ -100,7 +115,7 @@ pub async fn run(
     server.spawn(serve(listener, site, quiet.clone()));
     let outcome = attend(&stop, &mut work, &mut server).await;
     stop.cancel();
-    let drained = tokio::time::timeout(LONGEST_STOP, drain(work, timer, quiet, server)).await;
+    let drained = tokio::time::timeout(LONGEST_STOP, drain(work, timer, deliveries, quiet, server)).await;
     if drained.is_err() {
         tracing::warn!("stopped without waiting for connections that do not end");
     }
@@ -127,10 +142,11 @@ async fn attend(
     }
 }
 
-/// Polls end first, the server last, so that a scrape under way gets its answer.
+/// Polls end first, then sinks, the server last, so that a scrape under way gets its answer.
 async fn drain(
     mut work: Work,
     timer: Option<Timer>,
+    deliveries: Deliveries,
     quiet: CancellationToken,
     mut server: JoinSet<std::io::Result<()>>,
 ) {
@@ -139,6 +155,7 @@ async fn drain(
     if let Some(timer) = timer {
         timer.stop().await;
     }
+    deliveries.end().await;
     quiet.cancel();
     while server.join_next().await.is_some() {}
 }
@@ -148,19 +165,20 @@ type Work = JoinSet<Result<(), Misconfigured>>;
 type Apis = BTreeMap<(String, &'static str), Arc<Api>>;
 
 /// One for each account and API in use: sources that share both share the budget.
-fn apis(config: &Config, clock: &SharedClock, telemetry: &Arc<Telemetry>) -> Apis {
+fn apis(config: &Config, tap: &Tap, clock: &SharedClock, telemetry: &Arc<Telemetry>) -> Apis {
     let mut apis = Apis::new();
     for account in &config.accounts {
         let name = account.name.as_str();
         tracing::info!(account = name, credentials = %account.credentials.origin(), "account");
-        let shared = Arc::new(Account::new(
+        let shared = Account::new(
             name,
             Arc::clone(&account.credentials),
             account.switch_key.clone(),
             account.manners,
             Arc::clone(clock),
             Arc::clone(telemetry),
-        ));
+        );
+        let shared = Arc::new(shared.with_tap(tap.clone()));
         let own = config.sources.iter().filter(|source| source.info.account == name);
         for limit in own.flat_map(|source| source.source.limits()) {
             let key = (name.to_owned(), limit.name);
@@ -178,6 +196,7 @@ struct Parts {
     apis: Apis,
     store: Arc<Store>,
     ledgers: Option<Arc<Ledgers>>,
+    push: Option<(Push, Arc<Spool>)>,
     telemetry: Arc<Telemetry>,
     clock: SharedClock,
 }
@@ -209,14 +228,31 @@ impl Parts {
         (pollers, jobs)
     }
 
+    /// What is to be fetched of the time before push sinks began.
+    fn history(&self, config: &Config, age: Option<TimeDelta>) -> Vec<Wanted> {
+        let (Some(age), Some((_, spool))) = (age, &self.push) else { return Vec::new() };
+        let able = config.sources.iter().filter(|source| source.source.past().is_some());
+        able.map(|source| Wanted {
+            source: Arc::clone(&source.source),
+            session: self.session(source),
+            spool: Arc::clone(spool),
+            age,
+        })
+        .collect()
+    }
+
     fn session(&self, source: &SourceConfig) -> Session {
         let account = &source.info.account;
-        let api = |limit: &'static ApiLimit| self.apis.get(&(account.clone(), limit.name)).cloned();
+        let api = |limit: &'static ApiLimit| {
+            let shared = self.apis.get(&(account.clone(), limit.name))?;
+            Some(Arc::new(shared.as_asked_by(&source.info.name)))
+        };
         Session {
             account: account.clone(),
             source: source.info.name.clone(),
             apis: source.source.limits().into_iter().filter_map(api).collect(),
             store: self.ledgers.clone(),
+            push: self.push.clone(),
             clock: Arc::clone(&self.clock),
         }
     }

@@ -1,5 +1,6 @@
 //! Arguments in, exit status out.
 
+mod backfill;
 mod dashboards;
 mod status;
 
@@ -15,15 +16,18 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
 
+use self::backfill::Backfill;
 use self::dashboards::Dashboards;
 use self::status::Running;
 use crate::akamai::credentials::Environment;
 use crate::app;
+use crate::app::demo::Wishes;
 use crate::clock::{FileClock, SharedClock, SystemClock};
 use crate::config::Config;
 use crate::server::STATUS_PATH;
 use crate::shutdown::Signals;
 use crate::simulator::{CpCodes, MediaDelivery, Options, Simulator};
+use crate::sink::remote_write::receiver;
 use crate::source::Misconfigured;
 use crate::telemetry::logging::{self, Format, Level};
 
@@ -81,11 +85,16 @@ enum Command {
         /// Decides what the simulated traffic looks like
         #[arg(long, default_value_t = 1)]
         seed: u64,
+        /// Also write windows with their own times to this receiver of Prometheus remote write, beginning six hours ago
+        #[arg(long = "remote-write.url", value_name = "URL", value_parser = receiver)]
+        remote_write: Option<String>,
         #[command(flatten)]
         web: Web,
     },
     /// Run the simulated Akamai alone
     Simulate(Simulate),
+    /// Fetch hours or months of reports from before counting began, as OpenMetrics files or by remote write
+    Backfill(Backfill),
     /// Write the bundled Grafana dashboards, or rewrite the given ones, for a Prometheus datasource
     Dashboards(Dashboards),
     /// Print what a running exporter says of every source: runs, samples, durations, last success, last error
@@ -171,8 +180,11 @@ pub fn run() -> ExitCode {
     };
     let result = match cli.command {
         None => return daemon(cli, clock),
-        Some(Command::Demo { seed, web }) => block_on(demo(seed, web, clock)),
+        Some(Command::Demo { seed, remote_write, web }) => {
+            block_on(demo(Wishes { seed, remote_write }, web, clock))
+        }
         Some(Command::Simulate(simulate)) => block_on(simulate.run(clock)),
+        Some(Command::Backfill(backfill)) => return backfill.run(clock),
         Some(Command::Dashboards(dashboards)) => return dashboards.run(),
         Some(Command::Status { running, json }) => {
             block_on(async move { running.status(json).await.map(|text| say(std::io::stdout(), &text)) })
@@ -226,19 +238,22 @@ fn report(file: &Path, config: &Config) -> ExitCode {
         say(std::io::stderr(), &format!("{}: warning: {warning}", file.display()));
     }
     let targets: usize = config.sources.iter().map(|source| source.info.targets.len()).sum();
-    let (accounts, sources) = (config.accounts.len(), config.sources.len());
+    let (accounts, sources, sinks) = (config.accounts.len(), config.sources.len(), config.sinks.len());
     say(
         std::io::stdout(),
-        &format!("{}: OK: accounts {accounts}, sources {sources}, targets {targets}", file.display()),
+        &format!(
+            "{}: OK: accounts {accounts}, sources {sources}, targets {targets}, sinks {sinks}",
+            file.display()
+        ),
     );
     ExitCode::SUCCESS
 }
 
-async fn demo(seed: u64, web: Web, clock: SharedClock) -> anyhow::Result<()> {
+async fn demo(wishes: Wishes, web: Web, clock: SharedClock) -> anyhow::Result<()> {
     let signals = Signals::listen().context("cannot listen to signals")?;
     let listener = app::bind(web.listen_address.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 9877)))).await?;
     let stop = CancellationToken::new();
-    let demo = app::demo::demo(seed, web.path(), clock, listener, stop.clone());
+    let demo = app::demo::demo(wishes, web.path(), clock, listener, stop.clone());
     until_second_signal(signals, &stop, demo).await
 }
 
@@ -354,9 +369,27 @@ mod tests {
             "--web.listen-address :1 demo",
             "simulate --web.listen-address :1",
             "simulate --cpcodes x",
+            "demo --remote-write.url prometheus:9090",
+            "demo --remote-write.url ftp://prometheus/api/v1/write",
+            "demo --remote-write.url http://user:secret@prometheus/",
+            "--remote-write.url http://prometheus:9090/",
+            "backfill --from 6h",
+            "backfill --output x",
+            "backfill --from 6 --output x",
+            "backfill --from 6h --output x --remote-write",
+            "backfill --from 6h --output x --progress y",
+            "--config.file x backfill --from 6h --output x",
         ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
+        for good in [
+            "backfill --from 6h --output x --source amd --source a/b",
+            "backfill --from 2026-11-01 --to 2026-11-02T00:00:00Z --remote-write --progress y",
+            "backfill --config.file z --from 6h --remote-write name",
+        ] {
+            assert!(parse(good).is_ok(), "{good}");
+        }
         assert!(parse("demo --web.listen-address 127.0.0.1:0 --log.format json").is_ok());
+        assert!(parse("demo --remote-write.url=http://prometheus:9090/api/v1/write").is_ok());
     }
 }

@@ -5,6 +5,7 @@
 
 mod account;
 mod exporter;
+mod sink;
 mod source;
 
 use std::net::SocketAddr;
@@ -16,10 +17,12 @@ use crate::akamai::{Manners, SwitchKey};
 use crate::clock::SharedClock;
 use crate::ini::{self, Key, Problems, Reader, Section, nearest};
 use crate::schedule::{Schedule, kept_interval};
+use crate::sink::{self as sinks, Opened};
 use crate::snapshot::SourceInfo;
 use crate::source::{KINDS, Kind, Source};
 
 pub use exporter::Exporter;
+pub use sink::push;
 
 /// All that `exporter.ini` says.
 #[derive(Debug)]
@@ -30,6 +33,8 @@ pub struct Config {
     pub accounts: Vec<AccountConfig>,
     /// The sources, each of one of the accounts.
     pub sources: Vec<SourceConfig>,
+    /// Where data goes besides `/metrics`.
+    pub sinks: Vec<SinkConfig>,
     /// What is no mistake, yet worth a word.
     pub warnings: Vec<String>,
 }
@@ -60,7 +65,18 @@ pub struct SourceConfig {
     pub source: Arc<dyn Source>,
 }
 
-/// The sections that are no sources, with their keys.
+/// A sink's section.
+#[derive(Debug)]
+pub struct SinkConfig {
+    /// What it is.
+    pub kind: &'static sinks::Kind,
+    /// The section's name, or the kind's where it has none.
+    pub name: String,
+    /// The sink.
+    pub opened: Opened,
+}
+
+/// The sections that are neither sources nor sinks, with their keys.
 pub static SECTIONS: [(&str, &[Key]); 2] = [("exporter", &exporter::KEYS), ("akamai", &account::KEYS)];
 
 /// The keys that every source has.
@@ -104,6 +120,7 @@ impl Config {
         }
         let context = source::Context { exporter: &exporter, accounts: &sections.accounts, clock };
         let sources = context.read_all(&sections.sources, &mut problems);
+        let sinks = sink::read_all(&sections.sinks, &exporter, &mut problems);
         if sections.accounts.is_empty() {
             problems.add(0, "", "", "there is no [akamai] section; expected one that names the credentials");
         } else if sections.sources.is_empty() && problems.is_empty() {
@@ -119,7 +136,7 @@ impl Config {
         }
         warnings.extend(shared_clients(&accounts));
         warnings.extend(overloads(&accounts, &sources));
-        Ok(Self { exporter, accounts, sources, warnings })
+        Ok(Self { exporter, accounts, sources, sinks, warnings })
     }
 
     /// The address to listen on, unless the command line names another.
@@ -134,11 +151,13 @@ struct Sections<'a> {
     exporter: Option<&'a Section>,
     accounts: Vec<(String, &'a Section)>,
     sources: Vec<source::Raw>,
+    sinks: Vec<sink::Raw<'a>>,
 }
 
 impl<'a> Sections<'a> {
     fn sort(sections: &'a [Section], problems: &mut Problems) -> Self {
-        let mut sorted = Self { exporter: None, accounts: Vec::new(), sources: Vec::new() };
+        let mut sorted =
+            Self { exporter: None, accounts: Vec::new(), sources: Vec::new(), sinks: Vec::new() };
         for section in sections {
             sorted.place(section, problems);
         }
@@ -151,6 +170,11 @@ impl<'a> Sections<'a> {
             None => (section.header.to_ascii_lowercase(), None),
         };
         let found = KINDS.iter().find(|known| known.name == kind);
+        if let Some(kind) = sinks::KINDS.iter().find(|known| known.name == kind) {
+            let name = name.unwrap_or_else(|| kind.name.to_owned());
+            self.sinks.push(sink::Raw { kind, name, section });
+            return;
+        }
         match (kind.as_str(), found) {
             ("", _) => {
                 for entry in &section.entries {
@@ -170,7 +194,10 @@ impl<'a> Sections<'a> {
                 self.sources.push(source::Raw { kind, name, account: None, section: section.clone() });
             }
             (kind, None) => {
-                let known = SECTIONS.iter().map(|(name, _)| *name).chain(KINDS.iter().map(|kind| kind.name));
+                let sections = SECTIONS.iter().map(|(name, _)| *name);
+                let kinds =
+                    KINDS.iter().map(|kind| kind.name).chain(sinks::KINDS.iter().map(|kind| kind.name));
+                let known = sections.chain(kinds);
                 let message = format!("unknown section; {}", nearest(kind, known));
                 problems.add(section.line, &section.header, "", message);
             }

@@ -14,7 +14,11 @@
 //! A series has two numbers for each of its sums: what is *due*, the total of what was last read of all windows, and what is *shown*, the
 //! highest that was due so far. So a revision downwards is carried against what comes next, and a counter never falls.
 //! A series is shown at 0 until a scrape has seen it there ([`Ledger::reveal`]).
+//!
+//! Push sinks take windows rather than counters: each once, when it is settled and all before it are, and, for those who cannot wait, once at an
+//! earlier age ([`Push`]).
 
+mod outgoing;
 mod plan;
 mod record;
 mod series;
@@ -27,6 +31,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+pub use self::outgoing::{Outgoing, Push};
 pub use self::plan::Ask;
 use self::record::Record;
 pub use self::record::State;
@@ -153,6 +158,10 @@ pub struct Ledger {
     /// The most rows that a window had in the last answer.
     widest: usize,
     dirty: Dirty,
+    /// What push sinks want, if there are any.
+    push: Option<Push>,
+    /// What is for them and has not been fetched.
+    outgoing: Vec<Outgoing>,
 }
 
 impl Ledger {
@@ -171,6 +180,8 @@ impl Ledger {
             tally: Tally::default(),
             widest: 0,
             dirty: Dirty::default(),
+            push: None,
+            outgoing: Vec::new(),
         }
     }
 
@@ -191,17 +202,17 @@ impl Ledger {
         self.next = Some(window);
     }
 
-    /// Takes back what was opened when the clock was ahead.
+    /// Takes back what was opened when the clock was ahead. What lies before a window that was read stays open: it would not be opened again.
     fn close_after(&mut self, newest: Window) {
         let is_early = |(window, record): &(&Window, &Record)| **window > newest && record.is_pending();
-        let early: Vec<Window> = self.windows.iter().filter(is_early).map(|(window, _)| *window).collect();
+        let early: Vec<Window> =
+            self.windows.iter().rev().take_while(is_early).map(|(window, _)| *window).collect();
         for window in &early {
             self.windows.remove(window);
             self.dirty.windows.insert(*window);
         }
-        if let Some(first) = early.first() {
-            let read = self.windows.range(*first..).next_back().map(|(window, _)| window.plus(1));
-            self.next = Some(read.unwrap_or(*first));
+        if let Some(first) = early.last() {
+            self.next = Some(*first);
         }
         for member in self.members.values_mut().filter(|member| member.since > newest) {
             member.since = newest;
@@ -229,6 +240,7 @@ impl Ledger {
         for window in windows {
             self.take_window(now, window, &readings);
         }
+        self.send_settled();
     }
 
     /// Forgets series that no window within the look-back had a row of, unless they are expected: should one come back, it begins
@@ -275,8 +287,14 @@ impl Ledger {
     /// The end of the newest window up to which all are settled.
     #[must_use]
     pub fn settled_until(&self) -> Option<DateTime<Utc>> {
+        self.first_unsettled().map(Window::start)
+    }
+
+    /// The first window that is not settled, or will be the next.
+    #[must_use]
+    pub fn first_unsettled(&self) -> Option<Window> {
         let unsettled = self.windows.iter().find(|(_, record)| record.state != State::Settled);
-        unsettled.map(|(window, _)| *window).or(self.next).map(Window::start)
+        unsettled.map(|(window, _)| *window).or(self.next)
     }
 
     /// How many windows have not been read though they are over.
@@ -325,6 +343,7 @@ impl Ledger {
             }
             let record = entry.remove();
             self.dirty.windows.insert(window);
+            self.send_last(window, &record);
             if record.state == State::Pending {
                 self.tally.lost += 1;
                 let start = lost.windows.map_or(window, |range| range.start);
@@ -341,6 +360,7 @@ impl Ledger {
                 missed.into_iter().for_each(|member| *lost.members.entry(*member).or_default() += 1);
             }
         }
+        self.send_settled();
         lost
     }
 
@@ -348,7 +368,7 @@ impl Ledger {
         let Some(mut record) = self.windows.remove(&window) else { return };
         let is_final = window.age(now) >= self.rules.settle;
         let has_rows = rows_of(readings, window).next().is_some();
-        let before = (record.state, record.without.len(), record.stale.len());
+        let before = record.mark();
         let mut is_changed = false;
         // An answer without any row may be early, or a slip: it is believed when it is final and was the same some time ago.
         let is_confirmed = match record.state {
@@ -369,8 +389,9 @@ impl Ledger {
         } else if record.state == State::Pending {
             record.state = State::Empty;
         }
+        self.send_early(now, window, &mut record);
         // A large account's window is a megabyte, and most are read again without anything new.
-        if is_changed || before != (record.state, record.without.len(), record.stale.len()) {
+        if is_changed || before != record.mark() {
             self.dirty.windows.insert(window);
         }
         if !record.is_done() {
@@ -391,9 +412,9 @@ impl Ledger {
             self.tally.settled += 1;
             record.state = State::Settled;
         }
-        if record.state == State::Settled {
-            let (book, stale) = (&self.book, &record.stale);
-            record.values.retain(|id| book.member(id).is_some_and(|member| stale.contains(&member)));
+        // Push sinks have yet to get it.
+        if record.state == State::Settled && self.push.is_none() {
+            record.drop_final(&self.book);
         }
     }
 

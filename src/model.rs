@@ -3,10 +3,16 @@
 //! A [`Family`] is declared once, as a `static` in the file that owns it, with the text that becomes its
 //! HELP line. A [`Batch`] is what one poll of one target gave: label values and numbers, family by family.
 
+mod exchange;
+mod parcel;
 mod reason;
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
+
+pub use exchange::Exchange;
+pub use parcel::{Origin, Parcel, Row, Sheet, window_metric};
 pub use reason::{Reason, Retry, Scope};
 
 /// What kind of metric a family holds.
@@ -175,6 +181,7 @@ impl<'a> Labels<'a> {
 pub struct Batch {
     groups: Vec<Group>,
     notes: Vec<String>,
+    time: Option<DateTime<Utc>>,
 }
 
 impl Batch {
@@ -224,6 +231,17 @@ impl Batch {
             let group = self.group(family);
             (group.keys, group.values) = (Arc::clone(&shared), values);
         }
+    }
+
+    /// Says of which moment the samples are: those of such a batch go to push sinks, each moment's once.
+    pub fn stamp(&mut self, time: DateTime<Utc>) {
+        self.time = Some(time);
+    }
+
+    /// Of which moment the samples are, where they are of one.
+    #[must_use]
+    pub fn time(&self) -> Option<DateTime<Utc>> {
+        self.time
     }
 
     /// Adds a sentence for the status page.

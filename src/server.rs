@@ -21,6 +21,7 @@ use self::scrape::Scrape;
 use self::status::{Status, page};
 use crate::akamai::Api;
 use crate::clock::SharedClock;
+use crate::sink::health::Health;
 use crate::snapshot::Store;
 use crate::snapshot::exposition::Exposition;
 use crate::telemetry::Telemetry;
@@ -39,6 +40,8 @@ pub struct Site {
     pub exposition: watch::Receiver<Arc<Exposition>>,
     /// The APIs in use, for their budgets.
     pub apis: Arc<[Arc<Api>]>,
+    /// How the sinks stand.
+    pub sinks: Arc<[Arc<Health>]>,
     /// The exporter's own metrics.
     pub telemetry: Arc<Telemetry>,
     /// The time.
@@ -84,7 +87,7 @@ async fn count(State(site): State<Site>, request: Request, next: Next) -> Respon
 }
 
 fn status(site: &Site) -> Status {
-    Status::of(&site.store.current(), &site.apis, site.clock.now())
+    Status::of(&site.store.current(), &site.apis, &site.sinks, site.clock.now())
 }
 
 async fn page(State(site): State<Site>) -> Response {

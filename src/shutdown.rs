@@ -1,4 +1,4 @@
-//! Signals: the first SIGTERM or SIGINT asks every part to stop, a second one ends the process at once.
+//! Signals: the first SIGTERM or SIGINT asks every part to stop, a second one ends the process at once. SIGHUP says that somebody has moved a log.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -32,6 +32,29 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+/// SIGHUP, listened to from the moment this is made.
+#[derive(Debug)]
+pub struct Hangups(Signal);
+
+impl Hangups {
+    /// Starts to listen.
+    ///
+    /// # Errors
+    ///
+    /// If the system refuses to install the handler.
+    pub fn listen() -> std::io::Result<Self> {
+        signal(SignalKind::hangup()).map(Self)
+    }
+
+    /// Waits for the next one.
+    pub async fn next(&mut self) {
+        if self.0.recv().await.is_none() {
+            // The system delivers no more of them.
+            std::future::pending::<()>().await;
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What is asked of Akamai: a kind of source is one file below this one, and one line in [`KINDS`].
 
 pub mod estats;
+mod past;
 mod report;
 pub mod traffic;
 
@@ -12,8 +13,12 @@ use std::sync::Arc;
 use crate::akamai::{Api, ApiError, ApiLimit, Permit};
 use crate::clock::SharedClock;
 use crate::ini::{Key, Reader};
+use crate::ledger::Push;
 use crate::ledger::store::Store;
 use crate::model::{Batch, Family, Target};
+use crate::spool::Spool;
+
+pub use self::past::{Beginning, Fetched, Fetching, Gap, History, Past, Resolution, Unready};
 
 /// THE list of kinds.
 pub static KINDS: [&Kind; 3] = [&estats::KIND, &traffic::AMD, &traffic::TRAFFIC];
@@ -66,6 +71,8 @@ pub struct Session {
     pub apis: Vec<Arc<Api>>,
     /// What outlives the process, if anything does.
     pub store: Option<Arc<Store>>,
+    /// Where push sinks find windows, if there are any.
+    pub push: Option<(Push, Arc<Spool>)>,
     /// The time.
     pub clock: SharedClock,
 }
@@ -113,6 +120,11 @@ pub trait Source: fmt::Debug + Send + Sync {
     /// Says what a failure means for this source, where that is more than what it means for all.
     fn explain(&self, error: ApiError) -> ApiError {
         error
+    }
+
+    /// What it can fetch of the time before it was asked, if anything.
+    fn past(&self) -> Option<&dyn Past> {
+        None
     }
 
     /// Asks for the `target`-th of its targets.

@@ -9,6 +9,7 @@ pub mod logging;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{
@@ -17,8 +18,9 @@ use prometheus::{
 
 use self::families::{
     API_BUDGET, API_LIMIT, API_REMAINING, API_REQUESTS, BUILD_INFO, CLOCK_SKEW, HTTP_REQUESTS, POLL_DURATION,
-    POLLS,
+    POLLS, SINK_FAILURES, SINK_ITEMS, SINK_LAST_SUCCESS, SINK_UP, SINK_WAITING, SPOOL_BYTES, SPOOL_LIMIT,
 };
+use crate::clock::seconds;
 use crate::model::{Family, Reason};
 
 /// From a quick refusal to the longest timeout.
@@ -36,6 +38,13 @@ pub struct Telemetry {
     api_budget: GaugeVec,
     clock_skew: GaugeVec,
     http_requests: IntCounterVec,
+    sink_items: IntCounterVec,
+    sink_failures: IntCounterVec,
+    sink_up: IntGaugeVec,
+    sink_waiting: IntGaugeVec,
+    sink_last_success: GaugeVec,
+    spool_bytes: IntGaugeVec,
+    spool_limit: IntGaugeVec,
     changes: AtomicU64,
 }
 
@@ -66,6 +75,19 @@ impl Telemetry {
                 &registry,
                 IntCounterVec::new(opts(&HTTP_REQUESTS), HTTP_REQUESTS.labels)?,
             )?,
+            sink_items: register(&registry, IntCounterVec::new(opts(&SINK_ITEMS), SINK_ITEMS.labels)?)?,
+            sink_failures: register(
+                &registry,
+                IntCounterVec::new(opts(&SINK_FAILURES), SINK_FAILURES.labels)?,
+            )?,
+            sink_up: register(&registry, IntGaugeVec::new(opts(&SINK_UP), SINK_UP.labels)?)?,
+            sink_waiting: register(&registry, IntGaugeVec::new(opts(&SINK_WAITING), SINK_WAITING.labels)?)?,
+            sink_last_success: register(
+                &registry,
+                GaugeVec::new(opts(&SINK_LAST_SUCCESS), SINK_LAST_SUCCESS.labels)?,
+            )?,
+            spool_bytes: register(&registry, IntGaugeVec::new(opts(&SPOOL_BYTES), &[])?)?,
+            spool_limit: register(&registry, IntGaugeVec::new(opts(&SPOOL_LIMIT), &[])?)?,
             registry,
             changes: AtomicU64::default(),
         })
@@ -117,6 +139,62 @@ impl Telemetry {
         self.http_requests.with_label_values(&[handler, code]).inc();
     }
 
+    /// Makes the counters of a sink known at 0.
+    pub fn expect_sink(&self, sink: &str) {
+        for outcome in ["sent", "refused", "lost"] {
+            self.sink_items.with_label_values(&[sink, outcome]);
+        }
+        self.sink_failures.with_label_values(&[sink]);
+        self.sink_waiting.with_label_values(&[sink]);
+    }
+
+    /// Counts what a sink's receiver took, and what it refused for good.
+    pub fn sink_delivered(&self, sink: &str, sent: u64, refused: u64) {
+        self.sink_items.with_label_values(&[sink, "sent"]).inc_by(sent);
+        self.sink_items.with_label_values(&[sink, "refused"]).inc_by(refused);
+        self.changed();
+    }
+
+    /// Counts what could not wait for a sink any longer.
+    pub fn sink_lost(&self, sink: &str, lost: u64) {
+        self.sink_items.with_label_values(&[sink, "lost"]).inc_by(lost);
+        self.changed();
+    }
+
+    /// Counts a delivery that failed.
+    pub fn sink_failed(&self, sink: &str) {
+        self.sink_failures.with_label_values(&[sink]).inc();
+        self.sink_up.with_label_values(&[sink]).set(0);
+        self.changed();
+    }
+
+    /// A delivery has worked.
+    pub fn sink_up(&self, sink: &str, at: DateTime<Utc>) {
+        self.sink_up.with_label_values(&[sink]).set(1);
+        self.sink_last_success.with_label_values(&[sink]).set(seconds(at));
+        self.changed();
+    }
+
+    /// Shows how many items wait for a sink.
+    pub fn sink_waiting(&self, sink: &str, waiting: u64) {
+        self.sink_waiting.with_label_values(&[sink]).set(i64::try_from(waiting).unwrap_or(i64::MAX));
+        self.changed();
+    }
+
+    /// Shows how many bytes wait in the spool, and how many may.
+    pub fn spool(&self, bytes: u64, limit: u64) {
+        let (filled, room) = (
+            self.spool_bytes.with_label_values::<&str>(&[]),
+            self.spool_limit.with_label_values::<&str>(&[]),
+        );
+        let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        if filled.get() != number(bytes) || room.get() != number(limit) {
+            filled.set(number(bytes));
+            room.set(number(limit));
+            self.changed();
+        }
+    }
+
     /// Rises with every change but those that scrapes themselves and the system make.
     pub fn changes(&self) -> u64 {
         self.changes.load(Ordering::Acquire)
@@ -161,6 +239,10 @@ mod tests {
         telemetry.api_budget("a", "estats", 40, Some(39), 28.0);
         telemetry.clock_skew("a", 0.5);
         telemetry.http_request("/metrics", "200");
+        telemetry.expect_sink("mimir");
+        telemetry.spool(1, 2);
+        telemetry.sink_failed("mimir");
+        telemetry.sink_up("mimir", DateTime::UNIX_EPOCH);
         telemetry.poll("a", "s", Some(Duration::from_secs(1)), Some(Reason::Timeout));
         let mut text = Vec::new();
         telemetry.render(&mut text);

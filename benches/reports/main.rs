@@ -4,6 +4,8 @@
 #![expect(clippy::print_stdout, reason = "the results are what it is for")]
 
 mod akamai;
+mod exporter;
+#[path = "../common/process.rs"]
 mod process;
 
 use std::path::Path;
@@ -25,7 +27,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::akamai::{Akamai, CLASSES, FIRST};
-use crate::process::Exporter;
+use crate::exporter::Exporter;
 
 /// With six classes some 10,000 rows a window.
 const CPCODES: u64 = 1_667;
@@ -130,6 +132,7 @@ impl Parts {
             source: "amd".to_owned(),
             apis: vec![Arc::new(api)],
             store: None,
+            push: None,
             clock,
         };
         Ok(Self { config, session })

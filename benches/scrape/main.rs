@@ -6,7 +6,11 @@
 
 mod client;
 mod nginx;
+#[path = "../common/process.rs"]
+mod process;
 mod processes;
+#[path = "../common/simulator.rs"]
+mod simulator;
 mod table;
 /// How the tests find nginx, or install it.
 #[path = "../../tests/it/tools.rs"]
@@ -19,7 +23,8 @@ use anyhow::{Context, Result};
 
 use crate::client::{Client, now};
 use crate::nginx::Nginx;
-use crate::processes::{Exporter, Simulator};
+use crate::processes::Exporter;
+use crate::simulator::Simulator;
 use crate::table::{Times, kilobytes, milliseconds};
 
 /// At least so many series are served.
@@ -153,7 +158,6 @@ fn memory(simulator: &Simulator, many: usize) -> Result<()> {
                 resident = resident.max(exporter.memory()?.0);
             }
         }
-        // The kernel brings the highest up to date late.
         let peak = exporter.memory()?.1.max(resident);
         let series = exporter.series()?;
         println!(

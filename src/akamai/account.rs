@@ -4,9 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::Url;
-
 use super::credentials::{CredentialStore, Credentials, SHORTEST_SECRET};
+use super::redact::without;
+use super::tap::Tap;
 use super::transport::Transport;
 use crate::clock::SharedClock;
 use crate::telemetry::Telemetry;
@@ -35,6 +35,7 @@ pub struct Account {
     pub(super) clock: SharedClock,
     pub(super) telemetry: Arc<Telemetry>,
     pub(super) transport: Transport,
+    pub(super) tap: Tap,
 }
 
 /// Which account the API client acts for, where it can act for several.
@@ -61,15 +62,12 @@ impl fmt::Debug for SwitchKey {
 }
 
 impl SwitchKey {
-    /// Takes the key out of a text, as it is and as it stands in a URL.
+    /// Takes the key out of a text, in any spelling.
     pub(super) fn redact(&self, credentials: &Credentials, text: &str) -> String {
         let Some(key) = self.resolve(credentials).filter(|key| key.len() >= SHORTEST_SECRET) else {
             return text.to_owned();
         };
-        let encoded: String = Url::parse_with_params("http://x", [("", key)])
-            .map(|url| url.query().unwrap_or_default().trim_start_matches('=').to_owned())
-            .unwrap_or_else(|_| key.to_owned());
-        text.replace(key, "[redacted]").replace(&encoded, "[redacted]")
+        without(text, key)
     }
 
     pub(super) fn resolve<'a>(&'a self, credentials: &'a Credentials) -> Option<&'a str> {
@@ -93,7 +91,14 @@ impl Account {
         telemetry: Arc<Telemetry>,
     ) -> Self {
         let (name, transport) = (name.to_owned(), Transport::default());
-        Self { name, credentials, switch_key, manners, clock, telemetry, transport }
+        let tap = Tap::default();
+        Self { name, credentials, switch_key, manners, clock, telemetry, transport, tap }
+    }
+
+    /// The same account, whose exchanges go through `tap` too.
+    #[must_use]
+    pub fn with_tap(self, tap: Tap) -> Self {
+        Self { tap, ..self }
     }
 
     /// The value of the label `account`.

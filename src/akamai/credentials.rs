@@ -8,6 +8,8 @@ use std::fmt;
 
 use secrecy::SecretString;
 
+use super::redact::without;
+
 pub use environment::Environment;
 pub use store::{CredentialStore, Origin};
 
@@ -107,7 +109,7 @@ impl Credentials {
             .iter()
             .map(|secret| secret.expose_secret())
             .filter(|secret| secret.len() >= SHORTEST_SECRET)
-            .fold(without_signatures(text), |text, secret| text.replace(secret, "[redacted]"))
+            .fold(without_signatures(text), |text, secret| without(&text, secret))
     }
 }
 

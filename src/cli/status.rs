@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use clap::Args;
 
 use crate::server::STATUS_PATH;
-use crate::server::status::{BudgetStatus, SourceStatus, State, Status};
+use crate::server::status::{BudgetStatus, SinkStatus, SourceStatus, State, Status};
 
 /// A running exporter answers from memory.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -74,15 +74,47 @@ fn render(status: &Status) -> String {
             source_block(&mut text, source, status.now);
         }
     }
+    if !status.sinks.is_empty() {
+        text.push_str("\nSinks\n");
+    }
+    for sink in &status.sinks {
+        sink_block(&mut text, sink, status.now);
+    }
     text
 }
 
-fn source_block(text: &mut String, source: &SourceStatus, now: DateTime<Utc>) {
-    let state = match source.state {
+fn word(state: State) -> &'static str {
+    match state {
         State::Up => "[OK]",
         State::Down => "[ERROR]",
         State::Waiting => "[WAITING]",
+    }
+}
+
+fn sink_block(text: &mut String, sink: &SinkStatus, now: DateTime<Utc>) {
+    let _ = writeln!(text, "\n  {} ({}, to {}) {}", sink.name, sink.kind, sink.address, word(sink.state));
+    let mut line = |name: &str, value: String| {
+        let _ = writeln!(text, "    {name:<19}{value}");
     };
+    line("Sent:", format!("{} {}", sink.sent, sink.takes));
+    line("Waiting:", sink.waiting.to_string());
+    line("Refused, lost:", format!("{}, {}", sink.refused, sink.lost));
+    line("Last delivery:", moment(sink.last_success, now));
+    let is_over = sink.state == State::Up;
+    let mishaps = [
+        (if is_over { "Last error (over):" } else { "Last error:" }, &sink.last_failure),
+        ("Last refusal:", &sink.last_refusal),
+    ];
+    for (name, mishap) in mishaps {
+        if let Some(mishap) = mishap {
+            line(name, moment(Some(mishap.at), now));
+            line("", mishap.message.clone());
+        }
+    }
+}
+
+fn source_block(text: &mut String, source: &SourceStatus, now: DateTime<Utc>) {
+    let state = word(source.state);
     let up = source.targets.iter().filter(|target| target.state == State::Up).count();
     let _ = writeln!(text, "\n  {} ({}, {}) {state}", source.name, source.kind, source.schedule);
     let mut line = |name: &str, value: String| {
@@ -136,7 +168,7 @@ mod tests {
     #[test]
     fn a_block_a_source() {
         let now = sample::start() + TimeDelta::minutes(3);
-        let text = render(&Status::of(&sample::store().current(), &[], now));
+        let text = render(&Status::of(&sample::store().current(), &[], &[], now));
         let expected = "\
   estats (estats, every 2m) [ERROR]
     Targets:           0 of 1 give data

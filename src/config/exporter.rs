@@ -10,11 +10,12 @@ use crate::ini::{Key, Problems, Section, value};
 use crate::snapshot::health;
 use crate::source::{KINDS, Options};
 
-pub(super) static KEYS: [Key; 7] = [
+pub(super) static KEYS: [Key; 8] = [
     Key { name: "polling_interval", default: "2m" },
     Key { name: "exporter_port", default: "9877" },
     Key { name: "listen_address", default: "all addresses" },
     Key { name: "state_directory", default: "none: counting starts anew with the process" },
+    Key { name: "spool_size", default: "256M; 16M without state_directory" },
     Key { name: "labels", default: "none" },
     Key { name: "stale_after", default: "3" },
     Key { name: "legacy_metrics", default: "false" },
@@ -29,6 +30,8 @@ pub struct Exporter {
     pub polling_interval: Duration,
     /// Where what is counted outlives the process.
     pub state_directory: Option<PathBuf>,
+    /// How many bytes of samples may wait for sinks.
+    pub spool_size: u64,
     /// Labels on every data series.
     pub labels: Vec<(String, String)>,
     /// After how many due polls data is too old to be shown.
@@ -56,6 +59,7 @@ pub(super) fn read(section: Option<&Section>, problems: &mut Problems) -> Export
             .get("polling_interval", value::duration)
             .unwrap_or(Duration::from_secs(120)),
         state_directory: section.get_unless_empty("state_directory", state_directory),
+        spool_size: section.get("spool_size", spool_size).unwrap_or(256 << 20),
         labels: section.get_unless_empty("labels", labels).unwrap_or_default(),
         stale_after: stale_after.and_then(|n| u32::try_from(n).ok()).unwrap_or(3),
         options: Options {
@@ -78,6 +82,14 @@ pub(super) fn listen_address(text: &str) -> Result<(IpAddr, Option<u16>), String
     })
 }
 
+/// Room for some windows at least.
+fn spool_size(text: &str) -> Result<u64, String> {
+    match value::size(text)? {
+        size if size >= 1 << 20 => Ok(size),
+        _ => Err(format!("`{text}` is too little; expected 1M at least, such as 256M")),
+    }
+}
+
 /// A directory, or the place of one in a directory that exists.
 fn state_directory(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
@@ -92,13 +104,17 @@ fn state_directory(text: &str) -> Result<PathBuf, String> {
 /// Labels that no metric has already.
 fn labels(text: &str) -> Result<Vec<(String, String)>, String> {
     let labels = value::labels(text)?;
-    let families = KINDS.iter().flat_map(|kind| kind.families).chain(&health::ALL);
-    let mut taken: BTreeSet<&str> = families.flat_map(|family| family.labels).copied().collect();
-    taken.extend(["account", "source"]);
+    let taken = taken();
     match labels.iter().find(|(name, _)| taken.contains(name.as_str())) {
         Some((name, _)) => {
             Err(format!("the label `{name}` stands on metrics already; expected another name"))
         }
         None => Ok(labels),
     }
+}
+
+/// The labels that data series have.
+pub(super) fn taken() -> BTreeSet<&'static str> {
+    let families = KINDS.iter().flat_map(|kind| kind.families).chain(&health::ALL);
+    families.flat_map(|family| family.labels).copied().chain(["account", "source"]).collect()
 }

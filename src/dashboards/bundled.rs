@@ -10,7 +10,7 @@ pub struct Bundled {
 }
 
 /// All of them.
-pub const DASHBOARDS: [Bundled; 3] = [
+pub const DASHBOARDS: [Bundled; 4] = [
     Bundled {
         name: "http-status-distribution.json",
         json: include_str!("../../grafana/dashboards/http-status-distribution.json"),
@@ -18,6 +18,10 @@ pub const DASHBOARDS: [Bundled; 3] = [
     Bundled {
         name: "amd-and-traffic.json",
         json: include_str!("../../grafana/dashboards/amd-and-traffic.json"),
+    },
+    Bundled {
+        name: "amd-in-true-time.json",
+        json: include_str!("../../grafana/dashboards/amd-in-true-time.json"),
     },
     Bundled {
         name: "exporter-health.json",

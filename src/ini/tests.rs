@@ -93,6 +93,19 @@ fn durations() {
 }
 
 #[test]
+fn sizes() {
+    assert_eq!(value::size("0"), Ok(0));
+    assert_eq!(value::size("65536"), Ok(65_536));
+    assert_eq!(value::size("64K"), Ok(65_536));
+    assert_eq!(value::size("64 k"), Ok(65_536));
+    assert_eq!(value::size("100M"), Ok(104_857_600));
+    assert_eq!(value::size("2g"), Ok(2_147_483_648));
+    for bad in ["", "K", "-1", "1.5M", "64KB", "64KK", "many", "99999999999999999999", "17179869184G"] {
+        assert!(value::size(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
 fn lists() {
     assert_eq!(value::cpcodes("[\"00000\", \"11111\"]"), Ok(vec![0, 11111]));
     assert_eq!(value::cpcodes("1209788"), Ok(vec![1_209_788]));
@@ -127,7 +140,7 @@ proptest! {
     #[test]
     fn values_never_panic(text in any::<String>()) {
         let _ = (value::duration(&text), value::boolean(&text), value::share(&text), value::list(&text));
-        let _ = (value::cpcodes(&text), value::labels(&text), value::whole(&text, 1, 2));
+        let _ = (value::cpcodes(&text), value::labels(&text), value::whole(&text, 1, 2), value::size(&text));
     }
 
     #[test]

@@ -20,6 +20,23 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     Ok(duration)
 }
 
+/// A number of bytes: `65536`, `64K`, `100M`, `2G`. A K is 1024.
+///
+/// # Errors
+///
+/// If it is no such number.
+pub fn size(text: &str) -> Result<u64, String> {
+    let units = [(['k', 'K'], 10), (['m', 'M'], 20), (['g', 'G'], 30)];
+    let unit = units.iter().find_map(|(unit, shift)| Some((text.strip_suffix(*unit)?, *shift)));
+    let (number, shift) = unit.unwrap_or((text, 0));
+    number
+        .trim_end()
+        .parse::<u64>()
+        .ok()
+        .and_then(|number| number.checked_mul(1 << shift))
+        .ok_or_else(|| format!("`{text}` is no size; expected bytes or `64K`, `100M`, `2G`"))
+}
+
 /// `true` or `false`, and the words that INI files have for them.
 ///
 /// # Errors

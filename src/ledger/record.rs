@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 
+use super::series::Book;
+
 /// How far a window has come.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum State {
@@ -45,8 +47,10 @@ pub(super) struct Record {
     pub(super) without: BTreeSet<u64>,
     /// The members that were read, but could not be when the window was settled.
     pub(super) stale: BTreeSet<u64>,
-    /// What was last read; once it is settled, of the stale members alone.
+    /// What was last read; once it is settled and push sinks have it, of the stale members alone.
     pub(super) values: Values,
+    /// The members that push sinks have early.
+    pub(super) early: BTreeSet<u64>,
 }
 
 impl Record {
@@ -55,7 +59,27 @@ impl Record {
     }
 
     pub(super) fn is_done(&self) -> bool {
-        self.state == State::Settled && self.without.is_empty() && self.stale.is_empty()
+        self.state == State::Settled
+            && self.without.is_empty()
+            && self.stale.is_empty()
+            && self.values.ids.is_empty()
+    }
+
+    /// Differs when something has to be saved, besides the values.
+    pub(super) fn mark(&self) -> (State, usize, usize, usize) {
+        (self.state, self.without.len(), self.stale.len(), self.early.len())
+    }
+
+    /// Whether push sinks have what is final of a settled window.
+    pub(super) fn is_sent(&self, book: &Book) -> bool {
+        let is_stale = |id: &u32| book.member(*id).is_some_and(|member| self.stale.contains(&member));
+        self.values.ids.iter().all(is_stale)
+    }
+
+    /// Forgets what is final of a settled window: the values of all but the stale members.
+    pub(super) fn drop_final(&mut self, book: &Book) {
+        let stale = &self.stale;
+        self.values.retain(|id| book.member(id).is_some_and(|member| stale.contains(&member)));
     }
 
     /// Whether what is known of this member is not the last word though the window is settled.
@@ -74,6 +98,12 @@ pub(super) struct Values {
 }
 
 impl Values {
+    /// Each series with its sums.
+    pub(super) fn lines(&self) -> impl Iterator<Item = (u32, &[u64])> {
+        let width = self.width();
+        self.ids.iter().enumerate().map(move |(at, id)| (*id, self.sums_of(at, width)))
+    }
+
     fn sums_of(&self, at: usize, width: usize) -> &[u64] {
         &self.sums[at * width..][..width]
     }

@@ -1,6 +1,9 @@
 //! Ledgers on disk, in one embedded database: a poll is one transaction, so a crash at any instant leaves what was before it or
 //! what is after it. What is shown was saved before: so nothing is counted twice after a restart, and nothing is lost.
 
+mod spool;
+
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
 use std::io;
@@ -11,6 +14,7 @@ use std::sync::{Mutex, PoisonError};
 use chrono::{DateTime, Utc};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 
+pub use self::spool::{Entry, Extent, Place, Readers};
 use super::record::{Record, Values};
 use super::{Ledger, Member, Rules, Series, State, Window};
 use crate::model::LabelValue;
@@ -32,6 +36,9 @@ const MEMBERS: TableDefinition<(&str, u64), (i64, Option<i64>)> = TableDefinitio
 const SERIES: TableDefinition<(&str, u32), SeriesRow> = TableDefinition::new("series");
 /// For each report and window: state, when it was last read (seconds), the members that lack, those that are stale, series, sums.
 const WINDOWS: TableDefinition<(&str, i64), WindowRow> = TableDefinition::new("windows");
+
+/// For each report and window: the members that push sinks have early.
+const EARLY: TableDefinition<(&str, i64), Vec<u64>> = TableDefinition::new("early");
 
 type ReportRow = (&'static str, Option<i64>, Option<i64>, [u64; 4], u64);
 type SeriesRow = (Vec<&'static str>, u64, bool, i64, Vec<u64>, Vec<u64>);
@@ -117,14 +124,24 @@ impl Store {
         self.with(|database| read(database, report, shape, rules, width))
     }
 
-    /// Saves what has changed of `ledger`; after that it may be shown.
+    /// Saves what has changed of `ledger`, and with it what it has for push sinks, as `spooled`: after that it may be shown.
     ///
     /// # Errors
     ///
     /// If the file cannot be written; then the next call saves it.
-    pub fn save(&self, report: &str, shape: &str, ledger: &mut Ledger) -> Result<(), StoreError> {
-        self.write(|transaction| put(transaction, report, shape, ledger))?;
+    pub fn save(
+        &self,
+        report: &str,
+        shape: &str,
+        ledger: &mut Ledger,
+        spooled: &[Entry],
+    ) -> Result<(), StoreError> {
+        self.write(|transaction| {
+            put(transaction, report, shape, ledger)?;
+            spool::append(transaction, spooled)
+        })?;
         ledger.dirty = super::Dirty::default();
+        ledger.sent();
         Ok(())
     }
 
@@ -139,18 +156,20 @@ impl Store {
             transaction.open_table(MEMBERS)?.retain_in((report, 0)..=(report, u64::MAX), |_, _| false)?;
             transaction.open_table(SERIES)?.retain_in((report, 0)..=(report, u32::MAX), |_, _| false)?;
             let windows = (report, i64::MIN)..=(report, i64::MAX);
+            transaction.open_table(EARLY)?.retain_in(windows.clone(), |_, _| false)?;
             Ok(transaction.open_table(WINDOWS)?.retain_in(windows, |_, _| false)?)
         })
     }
 
-    fn write(
+    fn write<T>(
         &self,
-        change: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error>,
-    ) -> Result<(), StoreError> {
+        change: impl FnOnce(&WriteTransaction) -> Result<T, redb::Error>,
+    ) -> Result<T, StoreError> {
         self.with(|database| {
             let transaction = database.begin_write()?;
-            change(&transaction)?;
-            Ok(transaction.commit()?)
+            let value = change(&transaction)?;
+            transaction.commit()?;
+            Ok(value)
         })
     }
 
@@ -193,6 +212,8 @@ fn database(path: &Path) -> Result<Database, Fault> {
             transaction.open_table(MEMBERS)?;
             transaction.open_table(SERIES)?;
             transaction.open_table(WINDOWS)?;
+            transaction.open_table(EARLY)?;
+            spool::create(&transaction)?;
         }
         transaction.commit()?;
         Ok(database)
@@ -236,6 +257,12 @@ fn read(
         let (key, value) = entry?;
         ledger.windows.insert(Window::number(key.value().1), record(value.value()));
     }
+    for entry in transaction.open_table(EARLY)?.range((report, i64::MIN)..=(report, i64::MAX))? {
+        let (key, value) = entry?;
+        if let Some(record) = ledger.windows.get_mut(&Window::number(key.value().1)) {
+            record.early = value.value().into_iter().collect();
+        }
+    }
     Ok(Some(ledger))
 }
 
@@ -274,6 +301,7 @@ fn put(
             None => drop(table.remove((report, *id))?),
         }
     }
+    let mut early = transaction.open_table(EARLY)?;
     let mut table = transaction.open_table(WINDOWS)?;
     for window in &ledger.dirty.windows {
         match ledger.windows.get(window) {
@@ -284,8 +312,15 @@ fn put(
                 let stale = record.stale.iter().copied().collect();
                 let row = (record.state.code(), last_read, without, stale, ids, sums);
                 table.insert((report, window.index()), row)?;
+                if !record.early.is_empty() {
+                    let members: Vec<u64> = record.early.iter().copied().collect();
+                    early.insert((report, window.index()), members)?;
+                }
             }
-            None => drop(table.remove((report, window.index()))?),
+            None => {
+                table.remove((report, window.index()))?;
+                early.remove((report, window.index()))?;
+            }
         }
     }
     Ok(())
@@ -312,6 +347,7 @@ fn record((state, last_read, without, stale, ids, sums): WindowRow) -> Record {
         without: without.into_iter().collect(),
         stale: stale.into_iter().collect(),
         values: Values { ids, sums },
+        early: BTreeSet::new(),
     }
 }
 
@@ -383,7 +419,7 @@ mod tests {
     fn saved(directory: &TempDir) -> Ledger {
         let mut ledger = filled();
         let store = Store::open(directory.path(), now()).unwrap();
-        store.save("default/amd", "shape", &mut ledger).unwrap();
+        store.save("default/amd", "shape", &mut ledger, &[]).unwrap();
         ledger
     }
 
@@ -459,7 +495,7 @@ mod tests {
             None => assert!(is_set_aside),
         }
         // And it works again.
-        store.save("default/amd", "shape", &mut filled()).unwrap();
+        store.save("default/amd", "shape", &mut filled(), &[]).unwrap();
         is_set_aside
     }
 

@@ -266,7 +266,14 @@ struct World {
     /// For each series the last value scraped and the sum of all increments.
     scraped: BTreeMap<String, (u64, u64)>,
     first: Window,
+    /// What push sinks got, in that order.
+    sent: Vec<Outgoing>,
+    /// Whether so many windows had to wait for one that they went before it.
+    was_held_up: bool,
 }
+
+/// What push sinks want.
+const PUSH: Push = Push { early: Some(TimeDelta::minutes(40)) };
 
 const CODES: [u64; 3] = [1, 2, 3];
 
@@ -285,7 +292,10 @@ impl World {
             is_served: false,
             scraped: BTreeMap::new(),
             first: Window::ended_by(minute(0) - RULES.lag),
+            sent: Vec::new(),
+            was_held_up: false,
         };
+        world.ledger.push(Some(PUSH));
         world.poll(usize::MAX, None, 1, true);
         world.scrape();
         world
@@ -329,9 +339,11 @@ impl World {
             self.ledger.give_up(minute(self.now));
         }
         self.ledger.take(minute(self.now), all);
+        self.was_held_up |= self.ledger.outgoing().len() > outgoing::MOST_HELD;
         self.ledger.forget_idle();
         if is_saved {
-            self.store.as_ref().unwrap().save("report", "shape", &mut self.ledger).unwrap();
+            self.sent.extend_from_slice(self.ledger.outgoing());
+            self.store.as_ref().unwrap().save("report", "shape", &mut self.ledger, &[]).unwrap();
         }
         // A poll of which a part failed publishes nothing.
         if is_saved && asks.len() <= answered {
@@ -345,6 +357,7 @@ impl World {
         self.is_served = false;
         let store = Store::open(self.directory.path(), minute(self.now)).unwrap();
         self.ledger = store.load("report", "shape", RULES, WIDTH).unwrap().unwrap();
+        self.ledger.push(Some(PUSH));
         self.store = Some(store);
     }
 
@@ -392,6 +405,49 @@ impl World {
         }
     }
 
+    /// What push sinks got of each series and window, in the order in which it came.
+    fn sent(&self, is_early: bool) -> BTreeMap<String, Vec<(Window, Vec<u64>)>> {
+        let mut sent = BTreeMap::<_, Vec<_>>::new();
+        for outgoing in self.sent.iter().filter(|outgoing| outgoing.is_early == is_early) {
+            for (key, sums) in &outgoing.lines {
+                sent.entry(key.join(" ")).or_default().push((outgoing.window, sums.clone()));
+            }
+        }
+        sent
+    }
+
+    /// Every settled window is with the push sinks once, with the report's last word.
+    fn check_sent(&self, is_smooth: bool) {
+        let (settled, early) = (self.sent(false), self.sent(true));
+        let frontier = self.ledger.settled_until().unwrap();
+        for (series, windows) in settled.iter().chain(&early) {
+            let once: BTreeSet<Window> = windows.iter().map(|(window, _)| *window).collect();
+            assert_eq!(once.len(), windows.len(), "{series} comes twice");
+        }
+        for (series, windows) in settled.iter().filter(|_| is_smooth && !self.was_held_up) {
+            assert!(windows.is_sorted_by_key(|(window, _)| *window), "{series} is out of order");
+        }
+        let members = |is_early: bool| -> BTreeSet<(Window, String)> {
+            let outgoing = self.sent.iter().filter(|outgoing| outgoing.is_early == is_early);
+            let lines =
+                outgoing.flat_map(|outgoing| outgoing.lines.iter().map(|line| (outgoing.window, &line.0)));
+            lines.map(|(window, key)| (window, key[0].to_string())).collect()
+        };
+        let missing: Vec<_> = members(false).difference(&members(true)).cloned().collect();
+        assert!(missing.is_empty(), "never sent early: {missing:?}");
+        for (member, class) in CODES.iter().flat_map(|member| (0..3).map(move |class| (member, class))) {
+            let series = format!("{member} {class}xx");
+            let got: BTreeMap<_, _> = settled.get(&series).into_iter().flatten().cloned().collect();
+            let mut window = self.first;
+            while window.end() <= frontier {
+                let last = report(self.seed, window, *member, class, TimeDelta::hours(9));
+                let got = got.get(&window).filter(|sums| sums.iter().any(|sum| *sum > 0));
+                assert_eq!(got, last.map(Vec::from).as_ref(), "{series} in {window}");
+                window = window.plus(1);
+            }
+        }
+    }
+
     /// What the report says in the end of all windows that are settled, and what of the others was read last.
     fn expected(&self) -> BTreeMap<String, u64> {
         let mut expected = BTreeMap::new();
@@ -423,6 +479,8 @@ proptest! {
         world.finish();
         let lost = world.ledger.tally().lost;
         prop_assume!(lost == 0);
+        let is_smooth = !events.iter().any(|event| matches!(event, Event::Toggle(_) | Event::PollSpoilt(_)));
+        world.check_sent(is_smooth);
         for (series, expected) in world.expected() {
             let (last, sum) = world.scraped.get(&series).copied().unwrap_or_default();
             let series_at = series.rsplit_once(' ').unwrap();
@@ -433,4 +491,65 @@ proptest! {
             assert_eq!(sum, due, "{series}: nothing is carried any more");
         }
     }
+}
+
+#[test]
+fn push_sinks_get_windows_early_once_and_settled_in_order() {
+    let mut ledger = Ledger::new(RULES, WIDTH);
+    ledger.push(Some(PUSH));
+    let both = members(&[1, 2]);
+    ledger.open(minute(0), &both);
+    let first = Window::ended_by(minute(0) - RULES.lag);
+    let read = |ledger: &mut Ledger, at: i64, windows: &[i64], codes: &[u64], sum: u64| {
+        for number in windows {
+            let window = first.plus(*number);
+            let rows = codes.iter().map(|code| row(window, *code, "2xx", [sum, sum])).collect();
+            ledger.take(minute(at), vec![reading(window..window.plus(1), codes, rows)]);
+        }
+        let told = ledger.outgoing().iter().map(|outgoing| {
+            let lines: Vec<_> =
+                outgoing.lines.iter().map(|(key, sums)| format!("{}={}", key[0], sums[0])).collect();
+            let kind = if outgoing.is_early { "early" } else { "settled" };
+            format!("{kind} {} {}", outgoing.window.index() - first.index(), lines.join(" "))
+        });
+        let told: Vec<String> = told.collect();
+        ledger.sent();
+        told
+    };
+    ledger.open(minute(60), &both);
+    assert_eq!(read(&mut ledger, 10, &[0], &[1, 2], 5), [""; 0], "25 minutes old: too young");
+    assert_eq!(read(&mut ledger, 30, &[0], &[1], 6), ["early 0 1=6 2=5"], "45 minutes old");
+    assert_eq!(read(&mut ledger, 40, &[0], &[1, 2], 7), [""; 0], "once");
+    // The next one is settled before it, and waits.
+    assert_eq!(read(&mut ledger, 60, &[1], &[1], 8), ["early 1 1=8"]);
+    assert_eq!(
+        read(&mut ledger, 61, &[1], &[1, 2], 9),
+        ["early 1 2=9"],
+        "settled, and a member that was not sent"
+    );
+    assert_eq!(read(&mut ledger, 62, &[0], &[1, 2], 10), ["settled 0 1=10 2=10", "settled 1 1=9 2=9"]);
+    assert_eq!(read(&mut ledger, 63, &[0, 1], &[1, 2], 11), [""; 0], "once");
+    // One that is given up goes as it was last read.
+    assert_eq!(read(&mut ledger, 64, &[2], &[1], 3), ["early 2 1=3"]);
+    ledger.give_up(minute(64 + 24 * 60));
+    assert_eq!(read(&mut ledger, 64 + 24 * 60, &[], &[], 0), ["settled 2 1=3"]);
+}
+
+#[test]
+fn one_window_that_cannot_be_read_does_not_hold_up_the_others_for_ever() {
+    let mut ledger = Ledger::new(RULES, WIDTH);
+    ledger.push(Some(Push::default()));
+    let one = members(&[1]);
+    ledger.open(minute(0), &one);
+    let first = Window::ended_by(minute(0) - RULES.lag);
+    let mut sent = Vec::new();
+    for number in 1..=74 {
+        let (now, window) = (minute(5 * number + 60), first.plus(number));
+        ledger.open(now, &one);
+        ledger.take(now, vec![reading(window..window.plus(1), &[1], vec![row(window, 1, "2xx", [1, 1])])]);
+        sent.push(ledger.outgoing().len());
+        ledger.sent();
+    }
+    assert_eq!(sent[..72], [0; 72]);
+    assert_eq!(sent[72..], [73, 0], "as many as have waited too long, and then they wait again");
 }

@@ -132,6 +132,7 @@ impl Scene {
                 source: "double".to_owned(),
                 apis: vec![api(&telemetry, &clock)],
                 store: None,
+                push: None,
                 clock,
             },
             demands: (Arc::new([demand]), 0),

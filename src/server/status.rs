@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::akamai::Api;
 use crate::model::{Batch, Family, Reason, Target};
+use crate::sink::health::Health;
 use crate::snapshot::{Attempt, Snapshot, SourceState, TargetState};
 use crate::source::{KINDS, Shares};
 
@@ -25,6 +26,47 @@ pub struct Status {
     pub ready: bool,
     /// The accounts that have sources.
     pub accounts: Vec<AccountStatus>,
+    /// Where data goes besides `/metrics`.
+    #[serde(default)]
+    pub sinks: Vec<SinkStatus>,
+}
+
+/// How a sink stands.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct SinkStatus {
+    /// Its name in exporter.ini.
+    pub name: String,
+    /// Its kind.
+    pub kind: String,
+    /// Where it delivers to.
+    pub address: String,
+    /// What it takes, and what the numbers below count: `samples` or `answers`.
+    pub takes: String,
+    /// Up if the last delivery worked.
+    pub state: State,
+    /// When a delivery last worked.
+    pub last_success: Option<DateTime<Utc>>,
+    /// What was delivered since the start.
+    pub sent: u64,
+    /// What the receiver refused for good.
+    pub refused: u64,
+    /// What could not wait any longer.
+    pub lost: u64,
+    /// What waits.
+    pub waiting: u64,
+    /// The last failure, though it may be over.
+    pub last_failure: Option<MishapStatus>,
+    /// The last refusal for good.
+    pub last_refusal: Option<MishapStatus>,
+}
+
+/// Something that went wrong with a sink.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct MishapStatus {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// What happened.
+    pub message: String,
 }
 
 /// How an account stands.
@@ -175,7 +217,7 @@ pub struct TierStatus {
 impl Status {
     /// How everything stands at `now`.
     #[must_use]
-    pub fn of(snapshot: &Snapshot, apis: &[Arc<Api>], now: DateTime<Utc>) -> Self {
+    pub fn of(snapshot: &Snapshot, apis: &[Arc<Api>], sinks: &[Arc<Health>], now: DateTime<Utc>) -> Self {
         let mut accounts: Vec<AccountStatus> = Vec::new();
         for source in &snapshot.sources {
             let name = source.info.account.as_str();
@@ -186,7 +228,8 @@ impl Status {
             accounts[at].sources.push(source_status(source));
         }
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        Self { version, now, ready: snapshot.has_had_data(), accounts }
+        let sinks = sinks.iter().map(|health| sink_status(health)).collect();
+        Self { version, now, ready: snapshot.has_had_data(), accounts, sinks }
     }
 }
 
@@ -210,6 +253,25 @@ fn account(name: &str, apis: &[Arc<Api>]) -> AccountStatus {
         credentials: credentials.unwrap_or_default(),
         budgets: own().map(budget).collect(),
         sources: Vec::new(),
+    }
+}
+
+fn sink_status(health: &Health) -> SinkStatus {
+    let (info, known) = (&health.info, health.state());
+    let mishap = |(at, message)| MishapStatus { at, message };
+    SinkStatus {
+        name: info.name.clone(),
+        kind: info.kind.to_owned(),
+        address: info.address.clone(),
+        takes: info.takes.to_owned(),
+        state: state(known.is_up),
+        last_success: known.last_success,
+        sent: known.sent,
+        refused: known.refused,
+        lost: known.lost,
+        waiting: known.waiting,
+        last_failure: known.last_failure.map(mishap),
+        last_refusal: known.last_refusal.map(mishap),
     }
 }
 

@@ -11,6 +11,8 @@ use tower::ServiceExt;
 use super::*;
 use crate::clock::ManualClock;
 use crate::model::Reason;
+use crate::sink::health::Info;
+use crate::sink::{Failure, Outcome};
 use crate::snapshot::{exposition, sample};
 
 fn site(store: Store) -> Site {
@@ -21,6 +23,7 @@ fn site(store: Store) -> Site {
         store: Arc::new(store),
         exposition,
         apis: Arc::new([]),
+        sinks: Arc::new([]),
         telemetry: Arc::new(Telemetry::new().unwrap()),
         clock: Arc::new(ManualClock::at(sample::start() + TimeDelta::minutes(3))),
         stopping: CancellationToken::new(),
@@ -149,4 +152,53 @@ async fn the_status_for_programs() {
         serde_json::from_slice::<status::Status>(&body).is_ok(),
         "the command reads what the server writes"
     );
+}
+
+/// Two sinks: one that works and one that does not, whose receiver says what would harm a page.
+fn sinks(site: &Site) -> Arc<[Arc<Health>]> {
+    let health = |name: &str, outcome: Outcome| {
+        let info = Info {
+            name: name.to_owned(),
+            kind: "remote_write",
+            address: format!("http://{name}/api"),
+            takes: "samples",
+        };
+        let health = Health::new(info, Arc::clone(&site.telemetry), Arc::clone(&site.clock));
+        health.record(&outcome);
+        Arc::new(health)
+    };
+    let refused = Some((3, "too <b>old</b>.".to_owned()));
+    let failure = Some(Failure::new("<script>alert(1)</script>"));
+    [
+        health("works", Outcome { done: 1, sent: 1234, refused, failure: None }),
+        health("fails", Outcome { failure, ..Outcome::default() }),
+    ]
+    .into()
+}
+
+#[tokio::test]
+async fn sinks_are_on_the_page_in_the_status_and_in_metrics() {
+    let mut site = site(sample::store());
+    assert!(!get(&site, "/").await.1.contains("<h2>Sinks</h2>"), "none, no section");
+    site.sinks = sinks(&site);
+    let (_, page) = get(&site, "/").await;
+    for text in [
+        "<h2>Sinks</h2>",
+        "1234 samples",
+        "Refused for good, the last time 0 s ago: too &lt;b&gt;old&lt;/b&gt;.",
+        "Delivery fails and is tried again: &lt;script&gt;",
+    ] {
+        assert!(page.contains(text), "{text}:\n{page}");
+    }
+    let status: Status = serde_json::from_str(&get(&site, STATUS_PATH).await.1).unwrap();
+    let states: Vec<_> = status.sinks.iter().map(|sink| (sink.name.as_str(), sink.state)).collect();
+    assert_eq!(states, [("works", status::State::Up), ("fails", status::State::Down)]);
+    let (_, metrics) = get(&site, "/metrics").await;
+    for line in [
+        r#"akamai_exporter_sink_up{sink="fails"} 0"#,
+        r#"akamai_exporter_sink_up{sink="works"} 1"#,
+        r#"akamai_exporter_sink_items_total{outcome="refused",sink="works"} 3"#,
+    ] {
+        assert!(metrics.contains(line), "{line}");
+    }
 }

@@ -153,6 +153,13 @@ impl Question {
         }
     }
 
+    fn cpcodes(&self) -> Vec<u64> {
+        match self.object {
+            Object::CpCode(code) => vec![code],
+            Object::Url(_) => Vec::new(),
+        }
+    }
+
     fn body(&self, error_type: Option<&str>) -> Vec<u8> {
         let mut body = match &self.object {
             Object::CpCode(code) => json!({ "cpCode": code }),
@@ -184,7 +191,8 @@ impl Source for Estats {
 impl Estats {
     async fn ask(&self, question: &Question, api: &Api, permit: Permit) -> PollResult {
         let body = question.body(self.error_type);
-        let query = Query { method: Method::POST, path: PATH, query: &[], body };
+        let query =
+            Query { method: Method::POST, path: PATH, query: &[], body, cpcodes: question.cpcodes().into() };
         let sample = api.send(permit, query, answer::parse).await?;
         let mut batch = families::batch(&question.place, &sample);
         if self.options.legacy_metrics {

@@ -6,10 +6,12 @@
 mod cpcodes;
 mod harvest;
 pub(super) mod health;
+mod history;
 mod keeping;
 mod listing;
 mod mapper;
 mod measure;
+mod parcels;
 mod progress;
 pub(super) mod table;
 
@@ -30,7 +32,7 @@ use self::progress::{Progress, REFRESH, listing};
 use self::table::{Table, Words};
 #[cfg(test)]
 pub(super) use self::{cpcodes::CpCode, mapper::sort};
-use super::{Misconfigured, Occasion, Poll, PollResult, Preparation, Session, Source};
+use super::{Misconfigured, Occasion, Past, Poll, PollResult, Preparation, Session, Source};
 use crate::akamai::{Api, ApiError, ApiLimit, Permit};
 use crate::ledger::{Ledger, Lost, Members, Reading, Rules, WHOLE, Window};
 use crate::model::{Batch, LabelValue, Reason, Target};
@@ -110,6 +112,10 @@ impl Source for Report {
         self.reader.explain(error)
     }
 
+    fn past(&self) -> Option<&dyn Past> {
+        Some(self)
+    }
+
     fn poll<'a>(&'a self, _target: usize, occasion: Occasion<'a>) -> Poll<'a> {
         Box::pin(async move {
             let mut progress = self.progress.lock().await;
@@ -143,9 +149,7 @@ impl Report {
                 if matches!(error.reason, Reason::GrantMissing | Reason::Forbidden)
                     && progress.wanted.is_empty() =>
             {
-                return Err(wrong(format!(
-                    "cpcodes = auto needs the CP code API, and {error}. Valid choices: give the API client read access to \"CPcode and Reporting group (CPRG)\", or list the CP codes, as in cpcodes = 12345, 67890"
-                )));
+                return Err(wrong(lacks_list(&error)));
             }
             Err(error) if error.reason != Reason::NoCpCodes => {
                 let instead = match progress.wanted.len() {
@@ -188,6 +192,7 @@ impl Report {
         let Occasion { session, permit, is_served } = occasion;
         let now = session.clock.now();
         self.load(progress, session).await?;
+        self.catch_up(progress, session).await?;
         if let Err(error) = self.refresh(progress, session, now).await {
             if progress.wanted.is_empty() {
                 return Err(error);
@@ -199,11 +204,12 @@ impl Report {
         self.check(progress, session, now).await.map_err(wrong)?;
         progress.refused.retain(|_, until| now < *until);
         progress.caps = progress.caps.filter(|caps| now < caps.until);
-        let mut ledger = progress.ledger.take().unwrap_or_else(|| Ledger::new(self.rules, self.width()));
+        let mut ledger = progress.ledger.take().unwrap_or_else(|| self.fresh(session));
         if is_served {
             ledger.reveal();
         }
         ledger.open(now, &self.members(progress));
+        progress.delivers_from = progress.delivers_from.or_else(|| ledger.first_unsettled());
         let asks =
             ledger.plan(now, self.reader.most_rows(), progress.caps.map_or(i64::MAX, |caps| caps.windows));
         let harvest = self.harvest(progress, session, permit, asks, now).await;
@@ -301,6 +307,13 @@ impl Report {
         }
         batch.shrunk()
     }
+}
+
+/// What to do where the list of CP codes is not for this API client.
+fn lacks_list(error: &ApiError) -> String {
+    format!(
+        "cpcodes = auto needs the CP code API, and {error}. Valid choices: give the API client read access to \"CPcode and Reporting group (CPRG)\", or list the CP codes, as in cpcodes = 12345, 67890"
+    )
 }
 
 /// Makes known the series that are known before there is any row of them.

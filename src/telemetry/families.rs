@@ -76,6 +76,62 @@ pub static HTTP_REQUESTS: Family = Family::new(
     &["handler", "code"],
 );
 
+/// Items of sinks by outcome.
+pub static SINK_ITEMS: Family = Family::new(
+    Counter,
+    "akamai_exporter_sink_items_total",
+    "What came of a sink's samples (response_log: answers): sent, refused by the receiver for good, lost because too many waited.",
+    &["sink", "outcome"],
+);
+
+/// Deliveries that failed.
+pub static SINK_FAILURES: Family = Family::new(
+    Counter,
+    "akamai_exporter_sink_failures_total",
+    "Deliveries of a sink that failed and are tried again.",
+    &["sink"],
+);
+
+/// Whether a sink's last delivery worked.
+pub static SINK_UP: Family = Family::new(
+    Gauge,
+    "akamai_exporter_sink_up",
+    "1 if the sink's last delivery worked, 0 if it failed; absent before the first.",
+    &["sink"],
+);
+
+/// What waits for a sink.
+pub static SINK_WAITING: Family = Family::new(
+    Gauge,
+    "akamai_exporter_sink_waiting_items",
+    "Samples (response_log: answers) that wait for the sink, or are yet to be found not to be for it.",
+    &["sink"],
+);
+
+/// When a sink's delivery last worked.
+pub static SINK_LAST_SUCCESS: Family = Family::new(
+    Gauge,
+    "akamai_exporter_sink_last_success_timestamp_seconds",
+    "When a delivery of the sink last worked, in seconds since the epoch.",
+    &["sink"],
+);
+
+/// What waits for all sinks.
+pub static SPOOL_BYTES: Family = Family::new(
+    Gauge,
+    "akamai_exporter_spool_bytes",
+    "Bytes of samples that wait for the slowest sink, compressed.",
+    &[],
+);
+
+/// What may wait.
+pub static SPOOL_LIMIT: Family = Family::new(
+    Gauge,
+    "akamai_exporter_spool_limit_bytes",
+    "Bytes of samples that may wait for sinks (spool_size); beyond them the oldest are lost.",
+    &[],
+);
+
 /// Processor time.
 pub static PROCESS_CPU: Family = Family::new(
     Counter,
@@ -113,7 +169,7 @@ pub static PROCESS_THREADS: Family =
     Family::new(Gauge, "process_threads", "Number of OS threads in the process.", &[]);
 
 /// All of them.
-pub static ALL: [&Family; 16] = [
+pub static ALL: [&Family; 23] = [
     &BUILD_INFO,
     &POLLS,
     &POLL_DURATION,
@@ -123,6 +179,13 @@ pub static ALL: [&Family; 16] = [
     &API_BUDGET,
     &CLOCK_SKEW,
     &HTTP_REQUESTS,
+    &SINK_ITEMS,
+    &SINK_FAILURES,
+    &SINK_UP,
+    &SINK_WAITING,
+    &SINK_LAST_SUCCESS,
+    &SPOOL_BYTES,
+    &SPOOL_LIMIT,
     &PROCESS_CPU,
     &PROCESS_FDS,
     &PROCESS_MAX_FDS,

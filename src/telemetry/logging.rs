@@ -1,6 +1,7 @@
 //! Setting up the log: to standard error, as logfmt for people and `grep`, or as JSON.
 
-use std::io;
+use std::io::{self, Write};
+use std::sync::OnceLock;
 
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
@@ -46,6 +47,35 @@ impl Level {
     }
 }
 
+/// Writes a line while nothing else stands in its place on the terminal.
+type Guard = Box<dyn Fn(&mut dyn FnMut()) + Send + Sync>;
+
+static GUARD: OnceLock<Guard> = OnceLock::new();
+
+/// From now on each line is written within `guard`, which may take a progress bar off the terminal meanwhile. Only the first one counts.
+pub fn guard(guard: impl Fn(&mut dyn FnMut()) + Send + Sync + 'static) {
+    let _ = GUARD.set(Box::new(guard));
+}
+
+/// Standard error, a whole line at a time.
+struct Lines;
+
+impl Write for Lines {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let mut written = Ok(0);
+        let mut write = || written = io::stderr().write(line);
+        match GUARD.get() {
+            Some(guard) => guard(&mut write),
+            None => write(),
+        }
+        written
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
 /// Starts the log. A second call changes nothing.
 pub fn start(level: Level, format: Format) {
     let layer = match format {
@@ -54,7 +84,7 @@ pub fn start(level: Level, format: Format) {
             .with_span_name(false)
             .with_span_path(false)
             .layer()
-            .with_writer(io::stderr)
+            .with_writer(|| Lines)
             .boxed(),
         Format::Json => tracing_subscriber::fmt::layer()
             .json()
@@ -62,7 +92,7 @@ pub fn start(level: Level, format: Format) {
             .with_target(false)
             .with_current_span(false)
             .with_span_list(false)
-            .with_writer(io::stderr)
+            .with_writer(|| Lines)
             .boxed(),
     };
     // Only a test that runs the daemon twice in one process comes here twice.

@@ -19,7 +19,9 @@ import urllib.request
 LISTED = pathlib.Path(__file__).parent.parent / "grafana" / "empty_in_health.txt"
 ROWS = [line.split("\t") for line in LISTED.read_text().splitlines() if line and not line.startswith("#")]
 MAY_BE_EMPTY = {(row[0], row[1]) for row in ROWS}
-BUILT_IN = {"__rate_interval": "60s", "__interval": "15s", "__interval_ms": "15000", "__range": "15m", "__range_s": "900"}
+BUILT_IN = {"__rate_interval": "60s", "__interval": "15s", "__interval_ms": "15000"}
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+WINDOW = 300
 
 
 def get(url, form=None):
@@ -28,9 +30,24 @@ def get(url, form=None):
         return json.load(answer)
 
 
+def time_range(dashboard):
+    """How far back the dashboard looks, such as 6h."""
+    return dashboard["time"]["from"].removeprefix("now-")
+
+
+def question(target, chosen):
+    """The endpoint and the form of a query. What is of windows has nothing of the last hour, so it is asked of the dashboard's time range."""
+    form = {"query": fill_in(target["expr"], chosen)}
+    if not (target.get("range") and target.get("interval") == "5m"):
+        return "query", form
+    end = time.time() // WINDOW * WINDOW
+    seconds = int(chosen["__range"][:-1]) * SECONDS[chosen["__range"][-1]]
+    return "query_range", {**form, "start": end - seconds, "end": end, "step": WINDOW}
+
+
 def values(dashboard):
     """What each variable stands for: All if there is an All, else what is selected, else the first option."""
-    chosen = dict(BUILT_IN)
+    chosen = {**BUILT_IN, "__range": time_range(dashboard)}
     for variable in dashboard.get("templating", {}).get("list", []):
         current = (variable.get("current") or {}).get("value")
         current = current[0] if isinstance(current, list) and current else current
@@ -85,8 +102,8 @@ def look(grafana):
                 queries += 1
                 try:
                     uid = datasource(panel, target, chosen)
-                    form = {"query": fill_in(target["expr"], chosen)}
-                    answer = get(f"{grafana}/api/datasources/proxy/uid/{uid}/api/v1/query", form)
+                    endpoint, form = question(target, chosen)
+                    answer = get(f"{grafana}/api/datasources/proxy/uid/{uid}/api/v1/{endpoint}", form)
                     found += len(answer["data"]["result"])
                 except urllib.error.HTTPError as error:
                     wrong.append(f"{name}: {error.code} {error.read().decode()[:300]}")

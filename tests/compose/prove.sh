@@ -318,6 +318,11 @@ for service in exporter prometheus; do
 done
 check "the simulated traffic reaches Prometheus" within 60 positive 'akamai_estats_sample_hits'
 check "the simulated reports reach Prometheus" within 90 positive 'akamai_traffic_edge_hits_total'
+check "Prometheus takes remote write" within 60 is 'akamai_exporter_sink_up{sink="remote_write"}' 1
+# Of the six hours of history the last one is not settled yet.
+check "hours of windows are there right after the start" within 120 \
+    positive 'count_over_time((sum (last_over_time(akamai_traffic_window_edge_hits{source="amd"}[4m59s])))[7h:5m]) >= 55'
+check "and Prometheus refuses none" is 'sum(akamai_exporter_sink_items_total{outcome=~"refused|lost"})' 0
 check "every source gives data" within 60 is 'count(akamai_up == 1) == count(akamai_up)' 4
 check "Prometheus evaluates every rule" within 60 rules_sound
 check "the dashboards' data is present" python3 "$here/dashboards.py" "http://127.0.0.1:$grafana_port" 120

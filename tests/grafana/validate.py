@@ -293,7 +293,7 @@ def lint_variables(board, faults):
                     faults.add(f"{path}.{name}", f"{json.dumps(not is_single)} is wanted")
             if variable.get("refresh") != 2:
                 faults.add(f"{path}.refresh", "2 is wanted: asked again when the time range changes")
-            for name in variables_of(query["query"]) - {earlier["name"] for earlier in listed[:index]}:
+            for name in variables_of(query["query"]) - {earlier["name"] for earlier in listed[:index]} - {"__range"}:
                 faults.add(f"{path}.query.query", f"${name} is not defined before it")
         if variable["type"] == "interval":
             shortest = min(map(seconds, variable["query"].split(",")))
@@ -348,28 +348,38 @@ def lint_panel(panel, path, variables, faults):
         faults.add(f"{path}.targets", "a refId occurs twice")
 
 
+def tells_time(panel):
+    """Whether it is a table with a row for each moment."""
+    organized = [step["options"] for step in as_list(panel.get("transformations")) if step["id"] == "organize"]
+    return panel["type"] == "table" and any("Time" in step["renameByName"] and not step["excludeByName"].get("Time") for step in organized)
+
+
 def lint_target(panel, target, path, variables, faults):
     expr = target.get("expr", "")
     if not target.get("datasource"):
         faults.add(f"{path}.datasource", "missing")
     if bool(target.get("instant")) == bool(target.get("range")):
         faults.add(path, "either instant or range")
-    if panel["type"] in ("stat", "bargauge", "table") and not target.get("instant"):
+    if panel["type"] in ("stat", "bargauge", "table") and not target.get("instant") and not tells_time(panel):
         faults.add(f"{path}.instant", f"a {panel['type']} shows what is now: a range would show what has vanished")
     if panel["type"] == "table" and target.get("format") != "table":
         faults.add(f"{path}.format", "table is wanted")
     for name in variables_of(expr) - variables:
         faults.add(f"{path}.expr", f"${name} is not a variable of this dashboard, nor in variables.txt")
     for call, of, window, at_end in re.findall(r"\b(rate|irate|increase|delta|deriv|changes|resets|\w+_over_time)\s*\((.*?)\[([^\]]*)\](\s*@ end\(\))?", expr, re.S):
-        usual = "$window" if re.search(BY_WINDOWS, of) else "$__rate_interval"
-        if window == "$__range":
+        usual = "4m59s" if re.search(TRUE_TIME, of) else "$window" if re.search(BY_WINDOWS, of) else "$__rate_interval"
+        if window in ("$__range", "$__range:5m"):
             is_right = call != "rate" and (bool(target.get("instant")) or at_end)
         else:
             is_right = window == usual
+        if call in ("rate", "irate", "increase", "delta", "deriv", "resets") and re.search(TRUE_TIME, of):
+            faults.add(f"{path}.expr", f"{call}() of a window's sum: it is a gauge, and no counter")
         if not is_right:
             faults.add(f"{path}.expr", f"{call}() over [{window}]: {usual} is wanted, or $__range in an instant query or @ end()")
         if call in ("rate", "irate", "increase") and window == usual and seconds(target.get("interval")) < 60:
             faults.add(f"{path}.interval", "at least 1m with rate(): polls come every other minute")
+    if re.search(TRUE_TIME, expr) and target.get("range") and target.get("interval") != "5m":
+        faults.add(f"{path}.interval", "5m is wanted: with shorter steps a window is drawn several times over")
     if re.search(r"\b(rate|irate|increase|sum_over_time)\s*\([^()]*akamai_(estats|up|target_up)", expr):
         faults.add(f"{path}.expr", "eStats is a sample: a gauge, not a counter, and not to be added up over time")
     for metric in set(re.findall(r"\b(akamai_[a-z_]+)\s*\{", expr)):
@@ -384,8 +394,10 @@ def lint_target(panel, target, path, variables, faults):
 # Counters that are fed by whole windows of five minutes, of sources that may count the same hits.
 BY_WINDOWS = r"akamai_(traffic|exporter_report)_"
 THREE_WINDOWS = 900
+# What remote write sends of a window: its sums, as gauges with the time of the window's end.
+TRUE_TIME = r"akamai_traffic_window_(?!end_timestamp)"
 # Of these one value is chosen: adding up over several would count twice.
-SINGLE = {("akamai-traffic", "source")}
+SINGLE = {("akamai-traffic", "source"), ("akamai-true-time", "source")}
 NO_ACCOUNT = {"akamai_exporter_build_info", "akamai_exporter_http_requests_total"}
 
 
@@ -449,6 +461,7 @@ def damages():
     target = lambda board: plain(board)["targets"][0]
     variable = lambda board: board["templating"]["list"][1]
     table = lambda board: first(board, "table")
+    organize = lambda board: next(step["options"] for step in table(board)["transformations"] if step["id"] == "organize")
     return {
         "fieldConfig misspelt": rename("fieldConfig", "fieldconfig"),
         "gridPos misspelt": rename("gridPos", "gridpos"),
@@ -493,9 +506,12 @@ def damages():
         "the whole time range at each point": lambda board: target(board).update(expr='increase(akamai_exporter_polls_total{account=~"$account"}[$__range])', instant=False, range=True),
         "a choice of one account": put("multi", False, variable),
         "rate of a sample": lambda board: target(board).update(expr='rate(akamai_estats_hits{account=~"$account"}[$__rate_interval])', interval="1m"),
+        "rate of a window's sum": lambda board: target(board).update(expr='rate(akamai_traffic_window_edge_hits{account=~"$account", source="$source"}[5m])', interval="5m"),
+        "a window drawn several times over": lambda board: target(board).update(expr='akamai_traffic_window_edge_hits{account=~"$account", source="$source"}', interval="1m"),
+        "a window's sum over some other time": lambda board: target(board).update(expr='last_over_time(akamai_traffic_window_edge_hits{account=~"$account", source="$source"}[10m])', interval="5m"),
         "a variable that is not there": lambda board: target(board).update(expr='akamai_up{account=~"$account", cp=~"$cp"}'),
         "an account that is not selected": lambda board: target(board).update(expr='akamai_estats_sample_hits{tier="edge"}'),
-        "a range in a table": lambda board: table(board)["targets"][0].update(instant=False, range=True),
+        "a range in a table": lambda board: (table(board)["targets"][0].update(instant=False, range=True), organize(board)["excludeByName"].update(Time=True)),
         "no links": put("links", [], whole),
         "no tags": put("tags", [], whole),
         "a refresh each second": put("refresh", "1s", whole),

@@ -2,127 +2,16 @@
 //! the end `increase()` of every counter is what the simulated Akamai says in the end.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::Write;
-use std::net::TcpListener;
-use std::path::PathBuf;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
-use crate::process::{Process, Simulator, request};
+use crate::process::{Process, request};
 use crate::prometheus::Prometheus;
-
-/// What the report's columns become.
-const COLUMNS: [(&str, &str); 12] = [
-    ("edgeHitsSum", "akamai_traffic_edge_hits_total"),
-    ("edgeBytesSum", "akamai_traffic_edge_bytes_total"),
-    ("edgeRequestBytesSum", "akamai_traffic_edge_request_bytes_total"),
-    ("edgeResponseBytesSum", "akamai_traffic_edge_response_bytes_total"),
-    ("originHitsSum", "akamai_traffic_origin_hits_total"),
-    ("originBytesSum", "akamai_traffic_origin_bytes_total"),
-    ("originRequestBytesSum", "akamai_traffic_origin_request_bytes_total"),
-    ("originResponseBytesSum", "akamai_traffic_origin_response_bytes_total"),
-    ("midgressHitsSum", "akamai_traffic_midgress_hits_total"),
-    ("midgressBytesSum", "akamai_traffic_midgress_bytes_total"),
-    ("midgressRequestBytesSum", "akamai_traffic_midgress_request_bytes_total"),
-    ("midgressResponseBytesSum", "akamai_traffic_midgress_response_bytes_total"),
-];
+use crate::world::{COLUMNS, World, good_poll};
 
 const WINDOW_END: &str = "akamai_traffic_window_end_timestamp_seconds";
-
-/// Akamai, a clock that both sides read, and a place for an exporter that is killed and started again.
-struct World {
-    clock: PathBuf,
-    now: DateTime<Utc>,
-    simulator: Simulator,
-    directory: TempDir,
-    port: u16,
-    kills: u32,
-    /// For choices that look random and are the same each time.
-    dice: u64,
-}
-
-impl World {
-    fn new(cpcodes: &str) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let clock = directory.path().join("clock");
-        let now = "2026-11-20T09:02:00Z".parse().unwrap();
-        set(&clock, now);
-        let file = format!("--clock.file={}", clock.display());
-        let simulator = Simulator::start(&[&file, &format!("--cpcodes={cpcodes}")]);
-        // Prometheus is to find it again after a kill.
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        Self { clock, now, simulator, directory, port, kills: 0, dice: 7 }
-    }
-
-    fn advance(&mut self, minutes: i64) {
-        self.now += TimeDelta::minutes(minutes);
-        set(&self.clock, self.now);
-    }
-
-    fn roll(&mut self, below: u64) -> u64 {
-        self.dice = self.dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.dice >> 33) % below
-    }
-
-    /// Starts the exporter, with these lines in the section of its source.
-    fn exporter(&self, lines: &str) -> Process {
-        let ini = format!(
-            "[exporter]\npolling_interval = 1\nstate_directory = {}\n[akamai]\nedgerclocation = {}\nretry_pause = 1\n[amd]\n{lines}\n",
-            self.directory.path().join("state").display(),
-            self.simulator.edgerc().display(),
-        );
-        let file = self.directory.path().join("exporter.ini");
-        fs::write(&file, ini).unwrap();
-        let arguments = [
-            format!("--config.file={}", file.display()),
-            format!("--web.listen-address=127.0.0.1:{}", self.port),
-            format!("--clock.file={}", self.clock.display()),
-        ];
-        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-        let mut process = Process::start_on_a_disk(&arguments);
-        process.line("listening");
-        process
-    }
-
-    fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
-    }
-
-    /// What the simulated Akamai reports in the end of the time between: for each CP code, class and column.
-    fn totals(
-        &self,
-        start: DateTime<Utc>,
-        end: DateTime<Utc>,
-    ) -> BTreeMap<(String, String, &'static str), f64> {
-        let time = |at: DateTime<Utc>| at.format("%Y-%m-%dT%H:%M:%SZ").to_string();
-        let answer = self.simulator.show(&format!("/traffic?start={}&end={}", time(start), time(end)));
-        let rows = answer["rows"].as_array().unwrap();
-        rows.iter()
-            .flat_map(|row| {
-                let (code, class) =
-                    (row["cpcode"].to_string(), row["responseClass"].as_str().unwrap().to_owned());
-                COLUMNS.map(|(column, metric)| {
-                    ((code.clone(), class.clone(), metric), row[column].as_f64().unwrap())
-                })
-            })
-            .collect()
-    }
-}
-
-/// Moves the clock's hand at a stroke.
-fn set(clock: &PathBuf, now: DateTime<Utc>) {
-    let draft = clock.with_extension("draft");
-    fs::write(&draft, now.to_rfc3339()).unwrap();
-    fs::rename(draft, clock).unwrap();
-}
-
-/// Waits for a poll that gave data.
-fn good_poll(exporter: &mut Process) {
-    while exporter.line("poll done").get("reason").is_some_and(|reason| !reason.is_null()) {}
-}
 
 /// Waits until Prometheus has what `/metrics` has.
 fn scraped(world: &World, exporter: &mut Process, prometheus: &Prometheus) {
@@ -170,6 +59,11 @@ fn time(seconds: f64) -> DateTime<Utc> {
 
 const CODES: &str = "1209788, 100001, 100002, 100003, 100004, 200001, 200002, 200003, 200004, 200005, 200006";
 
+/// The source, with these lines.
+fn section(lines: &str) -> String {
+    format!("[amd]\ncpcodes = {CODES}\n{lines}")
+}
+
 /// Two hours without Akamai, then some time with a full disk: nothing can be saved, so nothing is shown, and nothing is lost.
 fn happens(world: &mut World, exporter: &mut Process, step: u32) {
     match step {
@@ -193,16 +87,10 @@ fn live(world: &mut World, exporter: &mut Process) {
         happens(world, exporter, step);
         let has_full_disk = (35..37).contains(&step);
         if world.roll(5) == 0 && !has_full_disk {
-            for _ in 0..world.roll(9) {
-                exporter.next("the moment to be killed");
-            }
-            exporter.signal("KILL");
-            exporter.ended();
-            world.kills += 1;
-            *exporter = world.exporter(&format!("cpcodes = {CODES}"));
+            world.kill(exporter, &section(""));
         }
         if !has_full_disk && !(20..24).contains(&step) {
-            good_poll(exporter);
+            good_poll(exporter, "amd");
         }
     }
 }
@@ -237,17 +125,17 @@ fn differences(
 fn increase_over_hours_is_what_akamai_says_in_the_end() {
     let mut world = World::new(&CODES.replace(' ', ""));
     let prometheus = Prometheus::scraping_every("200ms", &[&world.url()]);
-    let mut exporter = world.exporter(&format!("cpcodes = {CODES}"));
-    good_poll(&mut exporter);
+    let mut exporter = world.exporter(&section(""));
+    good_poll(&mut exporter, "amd");
     let first = time(value(&prometheus, &mut exporter, WINDOW_END)) - TimeDelta::minutes(5);
     live(&mut world, &mut exporter);
     // The end: nothing younger is read than what does not change any more.
     exporter.signal("KILL");
     exporter.ended();
     world.advance(120);
-    let mut exporter = world.exporter(&format!("cpcodes = {CODES}\nlag = 75m\nsettle_after = 75m"));
-    good_poll(&mut exporter);
-    good_poll(&mut exporter);
+    let mut exporter = world.exporter(&section("lag = 75m\nsettle_after = 75m"));
+    good_poll(&mut exporter, "amd");
+    good_poll(&mut exporter, "amd");
     scraped(&world, &mut exporter, &prometheus);
     let last = time(value(&prometheus, &mut exporter, WINDOW_END));
     let count = |state: &str| {

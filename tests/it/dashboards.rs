@@ -141,12 +141,17 @@ fn ours() {
     assert!(check.out.contains("would write dashboards/http-status-distribution.json\n"), "{}", check.out);
     assert_eq!(files_in(folder.path()), [""; 0]);
     let written = run(folder.path(), &["-d", UID]);
-    assert_eq!((written.status, written.out.lines().count()), (0, 3));
+    assert_eq!((written.status, written.out.lines().count()), (0, 4));
     assert!(written.out.contains("written dashboards/http-status-distribution.json: "), "{}", written.out);
     let output = folder.path().join("dashboards");
     assert_eq!(
         files_in(&output),
-        ["amd-and-traffic.json", "exporter-health.json", "http-status-distribution.json"]
+        [
+            "amd-and-traffic.json",
+            "amd-in-true-time.json",
+            "exporter-health.json",
+            "http-status-distribution.json"
+        ]
     );
     for name in files_in(&output) {
         let json: Value = serde_json::from_slice(&fs::read(output.join(&name)).unwrap()).unwrap();

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use akamai_exporter::config::{SECTIONS, SOURCE_KEYS};
 use akamai_exporter::ini::Key;
-use akamai_exporter::model::{Family, Reason};
+use akamai_exporter::model::{Family, Reason, window_metric};
+use akamai_exporter::sink;
 use akamai_exporter::snapshot::health;
 use akamai_exporter::source::{KINDS, Kind};
 use akamai_exporter::telemetry::families;
@@ -34,6 +35,10 @@ fn section(text: &mut String, title: &str, before: &str, common: &[&str], famili
         };
         let (name, kind, help) = (family.name, family.kind.as_str(), family.help);
         text.push_str(&format!("\n### `{name}`\n\n{help}\n\nType: {kind}. Labels: {labels}.{only}\n"));
+        if name.starts_with("akamai_traffic_") && name.ends_with("_total") {
+            let gauge = window_metric(name);
+            text.push_str(&format!("By [remote write](sinks.md#what-does-remote-write-write): `{gauge}`, a gauge of one window.\n"));
+        }
     }
 }
 
@@ -110,6 +115,9 @@ fn configuration_md_has_every_key_with_its_default() {
     for kind in KINDS {
         check_keys(kind.name, SOURCE_KEYS.iter().chain(kind.keys));
     }
+    for kind in sink::KINDS {
+        check_keys(kind.name, kind.keys.iter());
+    }
 }
 
 #[test]
@@ -134,6 +142,46 @@ fn the_shipped_configuration_is_valid() {
     let mut process = Process::start(&arguments, &[("HOME", home.path().to_str().unwrap())]);
     let status = process.ended();
     assert!(status.success(), "{:?}", process.log);
+}
+
+/// The examples of configurations on a page that have a sink.
+fn examples(page: &str) -> Vec<String> {
+    let file = read(page);
+    let blocks = file.split("```ini\n").skip(1).map(|rest| rest.split("```").next().unwrap().to_owned());
+    blocks.filter(|block| sink::KINDS.iter().any(|kind| block.contains(&format!("[{}", kind.name)))).collect()
+}
+
+#[test]
+fn the_examples_of_sinks_are_valid() {
+    let home = tempfile::tempdir().unwrap();
+    let edgerc = "[default]\nhost = h.example\nclient_token = c\nclient_secret = s\naccess_token = a\n";
+    std::fs::write(home.path().join(".edgerc"), edgerc).unwrap();
+    let place = home.path().to_str().unwrap();
+    let examples: Vec<_> =
+        ["README.md", "docs/configuration.md", "docs/sinks.md"].into_iter().flat_map(examples).collect();
+    assert!(examples.len() > 10, "only {} examples found", examples.len());
+    for example in examples {
+        let mut text = example.replace("/var/log/akamai-exporter/", &format!("{place}/"));
+        text = text.replace("/var/lib/", &format!("{place}/"));
+        // Which certificates there are is not the example's matter.
+        let lines = text.lines().filter(|line| !line.starts_with("ca_file"));
+        text = lines
+            .collect::<Vec<_>>()
+            .join("\n")
+            .replace("/etc/akamai-exporter/", &format!("{place}/secret-"));
+        for (_, file) in text.lines().filter_map(|line| line.split_once("_file = ")) {
+            std::fs::write(file, "secret\n").unwrap();
+        }
+        if !text.contains("[akamai") {
+            text.push_str("\n[akamai]\ncpcode = 1209788\n");
+        }
+        let file = home.path().join("exporter.ini");
+        std::fs::write(&file, &text).unwrap();
+        let arguments = ["--config.check", "--config.file", file.to_str().unwrap()];
+        let mut process = Process::start(&arguments, &[("HOME", place)]);
+        let status = process.ended();
+        assert!(status.success(), "{example}{:?}", process.log);
+    }
 }
 
 #[test]

@@ -6,10 +6,12 @@
 #![expect(unreachable_pub, reason = "a test program has no public face")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
+mod backfill;
 mod budget;
 mod counters;
 mod dashboards;
 mod docs;
+mod dogstatsd;
 mod edgegrid;
 mod faults;
 mod layers;
@@ -19,7 +21,11 @@ mod page;
 mod process;
 mod prometheus;
 mod queries;
+mod receiver;
+mod remote_write;
 mod reports;
 mod secrets;
+mod sinks;
 mod stack;
 mod tools;
+mod world;

@@ -51,6 +51,54 @@ const SAID: &str = "FILE:1: answer: stands before any [section]\n\
     FILE:20: [estat] unknown section; did you mean `estats`?\n\
     FILE:22: [estat] a section's header is not closed or empty; expected `[section]`, `key = value` or a comment\n";
 
+/// What sections of sinks can have wrong.
+const BAD_SINKS: &str = "[exporter]\n\
+    labels = team=cdn\n\
+    [akamai]\n\
+    edgerclocation = EDGERC\n\
+    cpcode = 1209788\n\
+    [dogstatsd]\n\
+    adress = 127.0.0.1:8125\n\
+    [dogstatsd agent]\n\
+    send_after = 45m\n\
+    [remote_write agent]\n\
+    url = http://127.0.0.1:9090/api/v1/write\n\
+    [response_log]\n\
+    max_size = 100M\n\
+    [response_log there]\n\
+    path = /nowhere/responses.log\n\
+    [remote_write]\n\
+    url = mimir.example.com/api/v1/push\n\
+    [remote_write twice]\n\
+    url = https://mimir.example.com/api/v1/push\n\
+    bearer_token_file = EDGERC\n\
+    header = X-Api-Key\n\
+    header_file = EDGERC\n\
+    [remote_write password]\n\
+    url = https://mimir.example.com/api/v1/push\n\
+    username = me\n\
+    password_file = /nowhere/password\n\
+    [remote_write labels]\n\
+    url = https://mimir.example.com/api/v1/push\n\
+    labels = team=web\n\
+    [remote_write own]\n\
+    url = https://mimir.example.com/api/v1/push\n\
+    labels = cpcode=1\n\
+    [remote_writ]\n\
+    url = https://mimir.example.com/api/v1/push\n";
+
+const SAID_OF_SINKS: &str = "FILE:7: [dogstatsd] adress: unknown key; did you mean `address`?\n\
+    FILE:9: [dogstatsd agent] send_after: differs from that of another sink; windows are sent at one age, so expected the same in all sections\n\
+    FILE:10: [remote_write agent] there is a sink `agent` in line 8 already; give this one another name, as in [remote_write other]\n\
+    FILE:12: [response_log] has no path; expected one such as /var/log/akamai-exporter/responses.log\n\
+    FILE:15: [response_log there] path: the directory `/nowhere` is not there; make it first\n\
+    FILE:17: [remote_write] url: is no URL (relative URL without a base); expected one such as https://mimir.example.com/api/v1/push\n\
+    FILE:21: [remote_write twice] header: stands beside `bearer_token_file`; expected one way to authenticate\n\
+    FILE:26: [remote_write password] password_file: cannot read /nowhere/password: No such file or directory (os error 2)\n\
+    FILE:29: [remote_write labels] labels: the label `team` stands in `labels` of [exporter]; expected another name\n\
+    FILE:32: [remote_write own] labels: the label `cpcode` stands on metrics already; expected another name\n\
+    FILE:33: [remote_writ] unknown section; did you mean `remote_write`?\n";
+
 struct Place {
     simulator: Simulator,
     /// Whoever tried to listen here would fail.
@@ -99,9 +147,16 @@ fn every_mistake_at_once_and_nothing_is_started() {
 }
 
 #[test]
+fn every_mistake_of_sinks_at_once() {
+    let place = Place::new();
+    check(&place.run(BAD_SINKS, &[]), 78, "", &place.fill(SAID_OF_SINKS));
+    check(&place.run(BAD_SINKS, &["--config.check"]), 78, "", &place.fill(SAID_OF_SINKS));
+}
+
+#[test]
 fn a_check_does_only_that() {
     let place = Place::new();
-    let said = place.fill("FILE: OK: accounts 1, sources 2, targets 4\n");
+    let said = place.fill("FILE: OK: accounts 1, sources 2, targets 4, sinks 0\n");
     check(&place.run(GOOD, &["--config.check"]), 0, &said, "");
     let many: Vec<_> = (1..=100).map(|code: u32| code.to_string()).collect();
     let crowded = GOOD.replace("1209788", &many.join(", "));

@@ -260,7 +260,12 @@ pub struct Exporter {
 impl Exporter {
     /// The demo, with its simulator in the same process.
     pub fn demo() -> Self {
-        let mut process = Process::start(&["demo", "--web.listen-address=127.0.0.1:0"], &[]);
+        Self::demo_with(&["--web.listen-address=127.0.0.1:0"])
+    }
+
+    /// The same with these arguments, where it listens among them.
+    pub fn demo_with(arguments: &[&str]) -> Self {
+        let mut process = Process::start(&[&["demo"], arguments].concat(), &[]);
         let url = format!("http://{}", process.line("listening")["address"].as_str().unwrap());
         Self { process, url, _directory: tempfile::tempdir().unwrap() }
     }

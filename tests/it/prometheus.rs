@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-
+use std::net::UdpSocket;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use akamai_exporter::snapshot::health;
@@ -32,15 +33,38 @@ impl Prometheus {
         let directory = tempfile::tempdir().unwrap();
         let quoted: Vec<_> =
             targets.iter().map(|url| format!("\"{}\"", url.trim_start_matches("http://"))).collect();
+        // It takes samples of hours ago by remote write, as that of the compose stack does.
         let config = format!(
-            "global: {{scrape_interval: {interval}}}\nscrape_configs: [{{job_name: akamai, static_configs: [{{targets: [{}]}}]}}]\n",
+            "global: {{scrape_interval: {interval}}}\nstorage: {{tsdb: {{out_of_order_time_window: 1d}}}}\nscrape_configs: [{{job_name: akamai, static_configs: [{{targets: [{}]}}]}}]\n",
             quoted.join(", ")
         );
+        Self::start(directory, &config, &["--web.enable-remote-write-receiver"])
+    }
+
+    /// Starts one that scrapes nothing and takes remote write, however late samples come and in whatever order.
+    pub fn receiving() -> Self {
+        let config = "storage: {tsdb: {out_of_order_time_window: 100d}}\n";
+        Self::start(tempfile::tempdir().unwrap(), config, &["--web.enable-remote-write-receiver"])
+    }
+
+    /// Starts one that scrapes nothing, on blocks that are there.
+    pub fn on_blocks(blocks: &Path) -> Self {
+        Self::run(tempfile::tempdir().unwrap(), "global: {}\n", blocks, &[])
+    }
+
+    fn start(directory: TempDir, config: &str, flags: &[&str]) -> Self {
+        let data = directory.path().join("data");
+        Self::run(directory, config, &data, flags)
+    }
+
+    fn run(directory: TempDir, config: &str, data: &Path, flags: &[&str]) -> Self {
         let file = directory.path().join("prometheus.yml");
         std::fs::write(&file, config).unwrap();
         let mut command = Command::new(tool("prometheus", "prometheus"));
-        command.arg(format!("--config.file={}", file.display()));
-        command.arg(format!("--storage.tsdb.path={}", directory.path().join("data").display()));
+        command.args(flags).arg(format!("--config.file={}", file.display()));
+        command.arg(format!("--storage.tsdb.path={}", data.display()));
+        // What is written may be from any time.
+        command.arg("--storage.tsdb.retention.time=100y");
         let mut child =
             command.arg("--web.listen-address=127.0.0.1:0").stderr(Stdio::piped()).spawn().unwrap();
         let url = address(&mut child);
@@ -57,8 +81,20 @@ impl Prometheus {
         self.ask(&[("query", query), ("time", &format!("{time:.3}"))])
     }
 
+    /// The series of a query at each step of `seconds` between two times, in seconds since the epoch.
+    pub fn query_range(&self, query: &str, (start, end): (f64, f64), seconds: u32) -> Vec<Value> {
+        let pairs =
+            [("start", format!("{start:.3}")), ("end", format!("{end:.3}")), ("step", seconds.to_string())];
+        let pairs = pairs.each_ref().map(|(name, value)| (*name, value.as_str()));
+        self.ask_of("query_range", &[&[("query", query)], &pairs[..]].concat())
+    }
+
     fn ask(&self, pairs: &[(&str, &str)]) -> Vec<Value> {
-        let mut url = reqwest::Url::parse(&format!("{}/api/v1/query", self.url)).unwrap();
+        self.ask_of("query", pairs)
+    }
+
+    fn ask_of(&self, endpoint: &str, pairs: &[(&str, &str)]) -> Vec<Value> {
+        let mut url = reqwest::Url::parse(&format!("{}/api/v1/{endpoint}", self.url)).unwrap();
         url.query_pairs_mut().extend_pairs(pairs);
         let query = pairs[0].1;
         let answer = request("GET", url.as_str(), "");
@@ -164,7 +200,9 @@ const ALL_OF_THE_REPORT: &str = "[traffic]\ncpcodes = 1209788, 999\ndimensions =
 #[test]
 fn a_real_prometheus_has_every_family() {
     let simulator = Simulator::start(&[]);
-    let legacy = Exporter::start(&simulator, &format!("{LEGACY}{ALL_OF_THE_REPORT}"));
+    let agent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let sink = format!("[dogstatsd]\naddress = {}\n", agent.local_addr().unwrap());
+    let legacy = Exporter::start(&simulator, &format!("{LEGACY}{ALL_OF_THE_REPORT}{sink}"));
     let mut demo = Exporter::demo();
     let prometheus = Prometheus::scraping(&[&demo.url, &legacy.url]);
     let declared = KINDS.iter().flat_map(|kind| kind.families).chain(&health::ALL).chain(&families::ALL);

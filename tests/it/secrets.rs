@@ -3,6 +3,7 @@
 //!
 //! A secret is client_secret, client_token, access_token, the account switch key, and a request's signature.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -46,7 +47,7 @@ fn check(secrets: &[(String, String)], place: &str, text: &str) {
 
 /// Looks through everything that the exporter shows, and at the end through its log.
 fn check_all(secrets: &[(String, String)], exporter: &Exporter) {
-    for path in ["/metrics", "/", "/-/ready", "/-/healthy", "/nowhere"] {
+    for path in ["/metrics", "/", "/api/v1/status", "/-/ready", "/-/healthy", "/nowhere"] {
         check(secrets, path, &exporter.get(path).body);
     }
     check(secrets, "the log", &exporter.process.log.join("\n"));
@@ -180,6 +181,109 @@ fn an_answer_that_quotes_the_request() {
         let body = json!({ "completedTime": time, "executionStatus": "SUCCESS", "result": result });
         respond("200 OK", &body.to_string())
     });
+}
+
+/// What `[remote_write]` proves itself with: the bearer's token, the password, the header's value, and a token in the URL.
+const REMOTE_SECRETS: [(&str, &str); 5] = [
+    ("the bearer's token", "bearer-6b1d8f27e5"),
+    ("the password", "pass/word+9c04"),
+    ("the encoded pair", "bWU6cGFzcy93b3JkKzljMDQ="),
+    ("the header's value", "api-key-77aa01c3"),
+    ("the token in the URL", "query-token-5ee1"),
+];
+
+/// The three ways of it, each in a section of its own, and a record of Akamai's answers.
+const REMOTE_INI: &str = "[response_log]\npath = DIRECTORY/responses.log\n\
+    [remote_write bearer]\nurl = URL\nbearer_token_file = DIRECTORY/bearer\n\
+    [remote_write basic]\nurl = URL\nusername = me\npassword_file = DIRECTORY/password\n\
+    [remote_write header]\nurl = URL\nheader = X-Api-Key\nheader_file = DIRECTORY/key\n";
+
+/// A receiver of remote write that refuses everything and quotes the request's head in the first line of its answer, in the order of `statuses`
+/// for each of those who write.
+fn quoting_receiver(statuses: &'static [&'static str]) -> (String, Arc<Mutex<String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (url, heard) =
+        (format!("http://{}/api/v1/write", listener.local_addr().unwrap()), Arc::<Mutex<String>>::default());
+    let ear = Arc::clone(&heard);
+    std::thread::spawn(move || {
+        let mut requests = BTreeMap::<String, usize>::new();
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let head = read_head(&mut stream);
+            ear.lock().unwrap().push_str(&head);
+            let proof = head
+                .lines()
+                .find(|line| line.starts_with("authorization:") || line.starts_with("x-api-key:"))
+                .unwrap_or_default();
+            let number = requests.entry(proof.to_owned()).or_default();
+            let status = statuses[*number % statuses.len()];
+            *number += 1;
+            let words = format!("refused: {proof} {}", head.lines().next().unwrap_or_default());
+            // The other side may have gone.
+            let _ = stream.write_all(respond(status, &words).as_bytes());
+        }
+    });
+    (url, heard)
+}
+
+/// The head of a request, of which the body is read too: who writes is not to be cut off.
+fn read_head(stream: &mut TcpStream) -> String {
+    let (mut request, mut part) = (Vec::new(), [0; 4096]);
+    loop {
+        let text = String::from_utf8_lossy(&request).into_owned();
+        if let Some((head, _)) = text.split_once("\r\n\r\n") {
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+            let length: usize = length.unwrap_or("0").parse().unwrap();
+            let end = request.windows(4).position(|window| window == b"\r\n\r\n").unwrap() + 4;
+            if request.len() >= end + length {
+                return head.to_owned();
+            }
+        }
+        match stream.read(&mut part) {
+            Ok(size @ 1..) => request.extend_from_slice(&part[..size]),
+            _ => return text,
+        }
+    }
+}
+
+#[test]
+fn receivers_that_quote_what_they_are_sent() {
+    let simulator = Simulator::start(&[]);
+    let mut secrets = secrets(&simulator);
+    secrets.extend(REMOTE_SECRETS.map(|(name, secret)| (name.to_owned(), secret.to_owned())));
+    let (url, heard) =
+        quoting_receiver(&["500 Internal Server Error", "401 Unauthorized", "400 Bad Request"]);
+    let directory = simulator.directory.path();
+    for (file, secret) in [("bearer", 0), ("password", 1), ("key", 3)] {
+        std::fs::write(directory.join(file), format!("{}\n", REMOTE_SECRETS[secret].1)).unwrap();
+    }
+    let sinks = REMOTE_INI
+        .replace("DIRECTORY", directory.to_str().unwrap())
+        .replace("URL", &format!("{url}?token={}", REMOTE_SECRETS[4].1));
+    let mut exporter = Exporter::start_at("trace", &simulator, &format!("{INI}{sinks}"));
+    exporter.eventually("refusals of all kinds", |metrics| {
+        ["bearer", "basic", "header"].iter().all(|sink| {
+            let refused =
+                ["akamai_exporter_sink_items_total", &format!("sink=\"{sink}\""), "outcome=\"refused\""];
+            metrics.value(&refused).unwrap() > 0.0
+        })
+    });
+    check_all(&secrets, &exporter);
+    let status = exporter.get("/api/v1/status").body;
+    assert!(status.contains("refused: ") && status.contains("[redacted]"), "{status}");
+    exporter.process.signal("TERM");
+    assert!(exporter.process.ended().success());
+    let log = exporter.process.log.join("\n");
+    assert!(log.contains("the receiver answered 500") && log.contains("the receiver answered 400"), "{log}");
+    check(&secrets, "the log", &log);
+    let record = std::fs::read_to_string(directory.join("responses.log")).unwrap();
+    assert!(record.contains("\"status\":200"), "{record}");
+    check(&secrets, "the response log", &record);
+    let heard = heard.lock().unwrap();
+    // There was something to tell.
+    for (name, secret) in REMOTE_SECRETS.iter().filter(|(name, _)| *name != "the password") {
+        assert!(heard.contains(secret), "{name}: {heard}");
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::process::{Command, Output};
 use akamai_exporter::model::Reason;
 use serde_json::Value;
 
+use crate::process::run;
 use crate::tools::{python, tool};
 
 fn path(name: &str) -> PathBuf {
@@ -41,6 +42,55 @@ fn dashboards_are_what_grafana_s_models_say() {
     let python = python(&requirement);
     succeeds(Command::new(&python).arg(path("tests/grafana/validate.py")));
     succeeds(Command::new(&python).arg(path("tests/grafana/validate.py")).arg("--prove"));
+}
+
+fn read(name: &str) -> String {
+    std::fs::read_to_string(path(name)).unwrap()
+}
+
+/// What the exporter writes Prometheus must take, and each file has its part in that.
+#[test]
+fn remote_write_fits_together() {
+    let (compose, prometheus) = (read("docker-compose.yml"), read("prometheus.yml"));
+    let service = |name: &str| {
+        let (_, rest) = compose.split_once(&format!("\n  {name}:\n")).unwrap();
+        rest.split("\n\n").next().unwrap().to_owned()
+    };
+    let url = "http://prometheus:9090/api/v1/write";
+    assert!(service("exporter").contains(&format!("\"--remote-write.url={url}\"")), "{compose}");
+    assert!(service("prometheus").contains("- --web.enable-remote-write-receiver\n"), "{compose}");
+    assert!(prometheus.contains("\n    out_of_order_time_window: 7d\n"), "{prometheus}");
+    for example in ["exporter.ini", "docker-compose.account.yml", "docs/deployment.md"] {
+        assert!(read(example).contains(&format!("url = {url}\n")), "{example}");
+    }
+}
+
+/// The examples of `exporter.ini` are right when somebody takes their `#` away.
+#[test]
+fn what_is_commented_out_is_valid() {
+    let directory = tempfile::tempdir().unwrap();
+    let (ini, edgerc) = (directory.path().join("exporter.ini"), directory.path().join("edgerc"));
+    std::fs::write(
+        &edgerc,
+        "[default]\nhost = h.example\nclient_token = c\nclient_secret = s\naccess_token = a\n",
+    )
+    .unwrap();
+    let is_example = |line: &&str| line.starts_with('[') || line.contains(" = ");
+    let text: String = read("exporter.ini")
+        .lines()
+        .map(|line| line.strip_prefix("# ").filter(is_example).unwrap_or(line).to_owned() + "\n")
+        .collect();
+    let here = directory.path().display().to_string();
+    let text = text
+        .replace("~/.edgerc", &edgerc.display().to_string())
+        .replace("/var/lib/akamai-exporter", &here)
+        .replace("/var/log/akamai-exporter", &here);
+    std::fs::write(&ini, &text).unwrap();
+    let output = run(&["--config.check", "--config.file", ini.to_str().unwrap()]);
+    assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    for section in ["[amd]", "[remote_write]", "[dogstatsd]", "[response_log]"] {
+        assert!(text.lines().any(|line| line == section), "no example of {section}");
+    }
 }
 
 /// The dashboard gives the advice that the exporter gives.

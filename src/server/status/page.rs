@@ -1,6 +1,8 @@
 //! The page at `/`: a pure function of the status. No script and no asset from elsewhere; it reads well on a phone, with a keyboard,
 //! in light and dark.
 
+mod sinks;
+
 use chrono::{DateTime, Utc};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -48,6 +50,7 @@ pub(in crate::server) fn render(status: &Status, telemetry_path: &str) -> String
                 main #accounts {
                     (legend())
                     @for account in &status.accounts { (account_section(account, status.now)) }
+                    (sinks::section(&status.sinks, status.now))
                 }
                 footer { "As of " (status.now.format("%Y-%m-%d %H:%M:%S")) " UTC. Reload for newer; reading this asks Akamai nothing." }
             }
@@ -62,7 +65,9 @@ fn headline(status: &Status) -> String {
     let waiting = sources.iter().filter(|source| source.state == State::Waiting).count();
     let targets: Vec<_> = sources.iter().flat_map(|source| &source.targets).collect();
     let failing = targets.iter().filter(|target| target.state == State::Down).count();
+    let sinks = status.sinks.iter().filter(|sink| sink.state == State::Down).count();
     match (down, waiting, failing) {
+        (0, 0, 0) if sinks > 0 => format!("All sources give data, {} without delivery", count(sinks, "sink")),
         (0, 0, 0) if sources.len() == 1 => "The source gives data".to_owned(),
         (0, 0, 0) => format!("All {} give data", count(sources.len(), "source")),
         (0, 0, failing) => {

@@ -58,6 +58,7 @@ pub(super) fn batch(place: &Place, sample: &Sample) -> Batch {
     }
     let Place { cpcode, url, delivery } = place;
     batch.push(&TIMESTAMP, [cpcode, url, delivery], seconds(sample.completed));
+    batch.stamp(sample.completed);
     batch
 }
 

@@ -102,7 +102,13 @@ impl Product {
 
 /// Asks for the list.
 pub(in crate::source) async fn list(api: &Api, permit: Permit) -> Result<BTreeMap<u64, CpCode>, ApiError> {
-    let query = Query { method: Method::GET, path: PATH, query: &[], body: Vec::new() };
+    let query = Query {
+        method: Method::GET,
+        path: PATH,
+        query: &[],
+        body: Vec::new(),
+        cpcodes: [].as_slice().into(),
+    };
     api.send(permit, query, parse).await
 }
 

@@ -77,7 +77,8 @@ impl Report {
         harvest
     }
 
-    fn chunks(&self, progress: &Progress, ask: Ask) -> Vec<Ask> {
+    /// The requests that it takes where one cannot name so many CP codes.
+    pub(super) fn chunks(&self, progress: &Progress, ask: Ask) -> Vec<Ask> {
         let most = self.reader.most_codes().min(progress.caps.map_or(usize::MAX, |caps| caps.codes)).max(1);
         if ask.members.len() <= most {
             return vec![ask];

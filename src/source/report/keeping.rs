@@ -1,11 +1,16 @@
 //! What is counted, kept beyond the process.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::cpcodes::CpCode;
 use super::progress::Progress;
-use super::{Report, Session};
+use super::{Report, Session, Shape, parcels};
 use crate::akamai::ApiError;
-use crate::ledger::Ledger;
 use crate::ledger::store::StoreError;
-use crate::model::Reason;
+use crate::ledger::{Ledger, Outgoing};
+use crate::model::{Origin, Parcel, Reason};
+use crate::spool::Spool;
 
 impl Report {
     /// Reads what was counted before this process began.
@@ -17,7 +22,8 @@ impl Report {
             Some(ledger) => Ok(ledger),
             None => store.forget(&report).map(|()| Ledger::new(rules, width)),
         });
-        let ledger = loaded.await?;
+        let mut ledger = loaded.await?;
+        ledger.push(session.push.as_ref().map(|(push, _)| *push));
         let (account, source) = (&session.account, &session.source);
         match ledger.newest() {
             Some(window) => {
@@ -29,20 +35,42 @@ impl Report {
         Ok(())
     }
 
-    /// Saves what was counted: nothing is shown before that.
+    /// A ledger without anything in it.
+    pub(super) fn fresh(&self, session: &Session) -> Ledger {
+        let mut ledger = Ledger::new(self.rules, self.width());
+        ledger.push(session.push.as_ref().map(|(push, _)| *push));
+        ledger
+    }
+
+    /// Saves what was counted, and what of it is for push sinks: nothing is shown before that.
     pub(super) async fn save(
         &self,
         progress: &mut Progress,
         session: &Session,
         mut ledger: Ledger,
     ) -> Result<(), ApiError> {
-        let Some(store) = session.store.clone() else {
+        let (store, spool) =
+            (session.store.clone(), session.push.as_ref().map(|(_, spool)| Arc::clone(spool)));
+        if store.is_none() && spool.is_none() {
             progress.ledger = Some(ledger);
             return Ok(());
-        };
-        let (report, identity) = (name(session), self.reader.identity());
+        }
+        let (report, identity, shape) = (name(session), self.reader.identity(), self.reader.shape());
+        let (account, source) = (session.account.clone(), session.source.clone());
+        // Names are many: only where they are wanted.
+        let listed = if ledger.outgoing().is_empty() { None } else { progress.listed.clone() };
         let (ledger, saved) = blocking(move || {
-            let saved = store.save(&report, &identity, &mut ledger);
+            let parcels = parcels_of((&account, &source), &shape, listed.as_ref(), &ledger);
+            let saved = match (&store, &spool) {
+                (Some(store), _) => {
+                    let saved = store.save(&report, &identity, &mut ledger, &Spool::entries(&parcels));
+                    saved.and_then(|()| spool.map_or(Ok(()), |spool| spool.appended()))
+                }
+                (None, spool) => {
+                    ledger.sent();
+                    spool.as_ref().map_or(Ok(()), |spool| spool.append(&parcels))
+                }
+            };
             Ok((ledger, saved))
         })
         .await?;
@@ -51,6 +79,29 @@ impl Report {
             ApiError::new(Reason::State, format!("what was counted cannot be saved: {error}"))
         })
     }
+
+    /// Saves what could not be saved before: what is for push sinks would pile up otherwise.
+    pub(super) async fn catch_up(&self, progress: &mut Progress, session: &Session) -> Result<(), ApiError> {
+        match progress.ledger.take_if(|ledger| !ledger.outgoing().is_empty()) {
+            Some(ledger) => self.save(progress, session, ledger).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// What the ledger has for push sinks.
+fn parcels_of(
+    whose: (&str, &str),
+    shape: &Shape,
+    listed: Option<&BTreeMap<u64, CpCode>>,
+    ledger: &Ledger,
+) -> Vec<Parcel> {
+    let parcel = |outgoing: &Outgoing| {
+        let lines: Vec<_> = outgoing.lines.iter().map(|(key, sums)| (&**key, sums.as_slice())).collect();
+        let origin = if outgoing.is_early { Origin::Early } else { Origin::Settled };
+        parcels::parcel(whose, shape, (outgoing.window, origin), listed, &lines)
+    };
+    ledger.outgoing().iter().map(parcel).collect()
 }
 
 /// How the store calls this report.

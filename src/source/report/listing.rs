@@ -54,7 +54,10 @@ impl Report {
                 result
             }
             (Err(error), Selection::List(_)) => {
-                if progress.list_due.replace(now + REFRESH).is_none() {
+                // What may pass costs windows their CP codes' names no longer than it lasts.
+                let is_refused = matches!(error.reason, Reason::GrantMissing | Reason::Forbidden);
+                let pause = if is_refused { REFRESH } else { RETRY_LIST };
+                if progress.list_due.replace(now + pause).is_none() {
                     tracing::info!(
                         account = session.account,
                         source = session.source,

@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::cpcodes::CpCode;
 use super::mapper::{Faults, Gauge};
 use crate::akamai::ApiError;
-use crate::ledger::{Ask, Ledger, WHOLE};
+use crate::ledger::{Ask, Ledger, WHOLE, Window};
 use crate::model::Reason;
 use crate::source::Session;
 
@@ -41,6 +41,8 @@ pub(in crate::source) struct Progress {
     pub(super) caps: Option<Caps>,
     pub(super) faults: Faults,
     pub(super) gauges: Vec<Gauge>,
+    /// The first window that came to push sinks, or will.
+    pub(super) delivers_from: Option<Window>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +53,11 @@ pub(super) struct Caps {
 }
 
 impl Progress {
+    /// Nothing known but which CP codes to ask for.
+    pub(super) fn of(codes: BTreeSet<u64>) -> Self {
+        Self { wanted: codes, ..Self::default() }
+    }
+
     /// The CP codes to ask for now.
     pub(super) fn active(&self) -> BTreeSet<u64> {
         self.wanted.iter().copied().filter(|code| !self.refused.contains_key(code)).collect()

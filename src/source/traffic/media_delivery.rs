@@ -245,7 +245,13 @@ impl MediaDelivery {
                 ("limit", &limit),
                 ("offset", &offset),
             ];
-            let query = Query { method: Method::GET, path: &path, query: &pairs, body: Vec::new() };
+            let query = Query {
+                method: Method::GET,
+                path: &path,
+                query: &pairs,
+                body: Vec::new(),
+                cpcodes: codes.iter().copied().collect::<Vec<_>>().into(),
+            };
             let (lines, has_more) = api.send(granted, query, |body| self.parse(body, only)).await?;
             if has_more && lines.is_empty() {
                 break;

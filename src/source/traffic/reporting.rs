@@ -166,7 +166,13 @@ impl Reporting {
     ) -> Result<Table, ApiError> {
         let (start, end) = (windows.start.to_string(), windows.end.to_string());
         let range = [("start", start.as_str()), ("end", end.as_str())];
-        let query = Query { method: Method::POST, path: DATA, query: &range, body: self.body(codes) };
+        let query = Query {
+            method: Method::POST,
+            path: DATA,
+            query: &range,
+            body: self.body(codes),
+            cpcodes: codes.iter().copied().collect::<Vec<_>>().into(),
+        };
         api.send(permit, query, |body| self.parse(body)).await
     }
 
@@ -182,7 +188,13 @@ impl Reporting {
             Ok(permit) => permit,
             Err(error) => return Check::Unknown(error),
         };
-        let query = Query { method: Method::GET, path: REPORT, query: &[], body: Vec::new() };
+        let query = Query {
+            method: Method::GET,
+            path: REPORT,
+            query: &[],
+            body: Vec::new(),
+            cpcodes: [].as_slice().into(),
+        };
         let read = |body: &[u8]| {
             serde_json::from_slice::<Offer>(body).map_err(|error| {
                 ApiError::new(Reason::Malformed, format!("the report's options cannot be read: {error}"))

@@ -153,14 +153,14 @@ fn ours_into_a_new_folder() {
     let report = format!(
         "datasource Main (uid-Main)\ncreated folder Akamai\n\
          imported http-status-distribution.json: {url}\nimported amd-and-traffic.json: {url}\n\
-         imported exporter-health.json: {url}\n"
+         imported amd-in-true-time.json: {url}\nimported exporter-health.json: {url}\n"
     );
     assert_eq!(run.out, report);
     let folders = "/sub/api/folders?limit=1000&page=1";
     let expected = ["GET /sub/api/datasources", &format!("GET {folders}"), "POST /sub/api/folders"];
     assert_eq!(grafana.requests()[..3], expected);
     let has = grafana.has.lock().unwrap();
-    assert_eq!(has.saved.len(), 3);
+    assert_eq!(has.saved.len(), 4);
     for body in &has.saved {
         assert_eq!(keys(body), ["dashboard", "folderUid", "message", "overwrite"]);
         assert_eq!(body["folderUid"], "made");

@@ -1,20 +1,17 @@
 //! The real binary with a clock that is moved from here.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use chrono::{DateTime, TimeDelta, Utc};
 use tempfile::TempDir;
 
 use crate::akamai::Akamai;
+use crate::process::Process;
 
 pub(crate) struct Exporter {
-    child: Child,
-    address: SocketAddr,
+    process: Process,
     directory: TempDir,
 }
 
@@ -32,16 +29,14 @@ impl Exporter {
         );
         fs::write(path("edgerc"), edgerc)?;
         fs::write(path("clock"), now.to_rfc3339())?;
-        let (child, address) = spawn(&directory)?;
-        Ok(Self { child, address, directory })
+        Ok(Self { process: spawn(&directory)?, directory })
     }
 
     /// Killed and started again.
-    pub(crate) fn restarted(mut self) -> Result<Self> {
-        self.child.kill()?;
-        self.child.wait()?;
-        (self.child, self.address) = spawn(&self.directory)?;
-        Ok(self)
+    pub(crate) fn restarted(self) -> Result<Self> {
+        let Self { process, directory } = self;
+        drop(process);
+        Ok(Self { process: spawn(&directory)?, directory })
     }
 
     pub(crate) fn set(&self, now: DateTime<Utc>) -> Result<()> {
@@ -72,12 +67,7 @@ impl Exporter {
 
     /// Resident memory in KiB, now and at its highest.
     pub(crate) fn memory(&self) -> Result<(u64, u64)> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let field = |name: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name));
-            line.context("no such field")?.trim().trim_end_matches(" kB").parse().context("no number")
-        };
-        Ok((field("VmRSS:")?, field("VmHWM:")?))
+        self.process.memory()
     }
 
     /// What the state takes on disk, in bytes.
@@ -87,37 +77,15 @@ impl Exporter {
     }
 
     fn metrics(&self) -> Result<String> {
-        let mut stream = TcpStream::connect(self.address)?;
-        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
-        let mut text = String::new();
-        stream.read_to_string(&mut text)?;
-        Ok(text)
+        self.process.metrics()
     }
 }
 
-fn spawn(directory: &TempDir) -> Result<(Child, SocketAddr)> {
+fn spawn(directory: &TempDir) -> Result<Process> {
     let path = |name: &str| directory.path().join(name).display().to_string();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_akamai-exporter"));
-    command
-        .args([format!("--config.file={}", path("exporter.ini")), format!("--clock.file={}", path("clock"))]);
-    command.args(["--web.listen-address=127.0.0.1:0", "--log.format=json"]).env_clear();
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
-    let mut log = BufReader::new(child.stderr.take().context("no log")?).lines();
-    let address = loop {
-        let line = log.next().context("the process ended at once")??;
-        let event: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
-        if let Some(address) = event["address"].as_str() {
-            break address.parse()?;
-        }
-    };
-    // Read on, or the process would wait for a reader.
-    std::thread::spawn(move || log.for_each(drop));
-    Ok((child, address))
-}
-
-impl Drop for Exporter {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+    Process::start(&[
+        format!("--config.file={}", path("exporter.ini")),
+        format!("--clock.file={}", path("clock")),
+        "--web.listen-address=127.0.0.1:0".to_owned(),
+    ])
 }
