@@ -9,6 +9,7 @@ use chrono::TimeDelta;
 
 use crate::akamai::ApiError;
 use crate::ledger::Window;
+use crate::ledger::store::blocking;
 use crate::model::{Parcel, Reason, Scope};
 use crate::source::{Past, Session, Source, Unready};
 use crate::spool::Spool;
@@ -80,8 +81,7 @@ impl Wanted {
             }
         };
         let (spool, name) = (Arc::clone(&self.spool), self.name());
-        let noted = tokio::task::spawn_blocking(move || spool.history(&name)).await;
-        if let Some(left) = noted.map_err(|error| error.to_string())?.map_err(|error| error.to_string())? {
+        if let Some(left) = blocking(move || spool.history(&name)).await? {
             return Ok(left);
         }
         let start = Window::ended_by(self.session.clock.now() - self.age).plus(1);

@@ -191,6 +191,20 @@ impl Store {
     }
 }
 
+/// Does `work`, which waits for the disk, where that holds nobody up; what went wrong, in words.
+///
+/// # Errors
+///
+/// If `work` fails.
+pub async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, String> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done.map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 /// Opens the file with all its tables, every page of it checked.
 fn database(path: &Path) -> Result<Database, Fault> {
     let open = || -> Result<Database, Fault> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::akamai::Exchanges;
-use crate::ledger::store::{Extent, Place};
+use crate::ledger::store::{Extent, Place, StoreError, blocking};
 use crate::model::{Exchange, Parcel};
 use crate::spool::Spool;
 
@@ -81,16 +81,15 @@ impl Spooled {
     /// Does `work` where waiting for the disk holds nobody up; nothing if the spool cannot be used, which is said once.
     async fn blocking<R: Send + 'static>(
         &mut self,
-        work: impl FnOnce(&Spool, &str) -> Result<R, crate::ledger::store::StoreError> + Send + 'static,
+        work: impl FnOnce(&Spool, &str) -> Result<R, StoreError> + Send + 'static,
     ) -> Option<R> {
         let (spool, sink) = (Arc::clone(&self.spool), self.sink.clone());
-        let error = match tokio::task::spawn_blocking(move || work(&spool, &sink)).await {
-            Ok(Ok(value)) => {
+        let error = match blocking(move || work(&spool, &sink)).await {
+            Ok(value) => {
                 self.is_told = false;
                 return Some(value);
             }
-            Ok(Err(error)) => error.to_string(),
-            Err(error) => error.to_string(),
+            Err(error) => error,
         };
         if !std::mem::replace(&mut self.is_told, true) {
             tracing::error!(sink = self.sink, "what waits for the sink cannot be read or noted: {error}");

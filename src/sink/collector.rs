@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
 use super::health::Health;
+use crate::ledger::store::blocking;
 use crate::model::Parcel;
 use crate::snapshot::{Snapshot, Store};
 use crate::spool::Spool;
@@ -82,14 +83,13 @@ impl Collector {
             return;
         }
         let (spool, parcels) = (Arc::clone(&self.spool), Vec::from(self.waiting.clone()));
-        let error = match tokio::task::spawn_blocking(move || spool.append(&parcels)).await {
-            Ok(Ok(())) => {
+        let error = match blocking(move || spool.append(&parcels)).await {
+            Ok(()) => {
                 self.waiting.clear();
                 self.is_failing = false;
                 return;
             }
-            Ok(Err(error)) => error.to_string(),
-            Err(error) => error.to_string(),
+            Err(error) => error,
         };
         if !std::mem::replace(&mut self.is_failing, true) {
             tracing::error!("samples for sinks cannot be kept, and wait in memory: {error}");

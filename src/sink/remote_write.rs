@@ -18,7 +18,6 @@
 
 mod auth;
 mod client;
-pub(crate) mod names;
 mod request;
 mod section;
 

@@ -9,7 +9,6 @@ use std::ops::Range;
 use bytes::Bytes;
 use prost::Message;
 
-use super::names::window_metric;
 use crate::model::{Parcel, Row, Sheet};
 
 /// The label that holds a metric's name.
@@ -167,10 +166,7 @@ struct Columns<'a> {
 
 impl<'a> Columns<'a> {
     fn of(parcel: &Parcel, sheet: &Sheet, origin: &'a [Label], fixed: &'a [Label]) -> Self {
-        let metric = |family: &String| match parcel.origin.is_window() {
-            true => Label::of(Bytes::from_static(NAME), &window_metric(family)),
-            false => Label::of(Bytes::from_static(NAME), family),
-        };
+        let metric = |family: &String| Label::of(Bytes::from_static(NAME), &parcel.metric(family));
         Self {
             origin,
             names: sheet.labels.iter().map(|name| bytes(name)).collect(),

@@ -7,7 +7,7 @@ use super::cpcodes::CpCode;
 use super::progress::Progress;
 use super::{Report, Session, Shape, parcels};
 use crate::akamai::ApiError;
-use crate::ledger::store::StoreError;
+use crate::ledger::store::{self, StoreError};
 use crate::ledger::{Ledger, Outgoing};
 use crate::model::{Origin, Parcel, Reason};
 use crate::spool::Spool;
@@ -113,11 +113,6 @@ fn name(session: &Session) -> String {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, ApiError> {
-    let done = tokio::task::spawn_blocking(work).await;
-    let words = match done {
-        Ok(Ok(value)) => return Ok(value),
-        Ok(Err(error)) => error.to_string(),
-        Err(error) => error.to_string(),
-    };
-    Err(ApiError::new(Reason::State, format!("what was counted cannot be kept: {words}")))
+    let done = store::blocking(work).await;
+    done.map_err(|words| ApiError::new(Reason::State, format!("what was counted cannot be kept: {words}")))
 }
