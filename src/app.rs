@@ -27,7 +27,7 @@ use crate::ledger::Push;
 use crate::ledger::store::Store as Ledgers;
 use crate::poller::Poller;
 use crate::schedule::{CronExpression, Schedule, Timer};
-use crate::server::{Site, serve};
+use crate::server::{Site, router, serve};
 use crate::snapshot::exposition::Exposition;
 use crate::snapshot::{SourceInfo, Store};
 use crate::source::{Misconfigured, Session};
@@ -112,7 +112,7 @@ pub async fn run(
     let (quiet, mut server) = (CancellationToken::new(), JoinSet::new());
     let address = listener.local_addr().context("the listener has no address")?;
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
-    server.spawn(serve(listener, site, quiet.clone()));
+    server.spawn(serve(listener, router(site), quiet.clone()));
     let outcome = attend(&stop, &mut work, &mut server).await;
     stop.cancel();
     let drained = tokio::time::timeout(LONGEST_STOP, drain(work, timer, deliveries, quiet, server)).await;

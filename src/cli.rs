@@ -2,6 +2,7 @@
 
 mod backfill;
 mod dashboards;
+mod notifications;
 mod status;
 
 use std::io::Write;
@@ -18,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::backfill::Backfill;
 use self::dashboards::Dashboards;
+use self::notifications::Notifications;
 use self::status::Running;
 use crate::akamai::credentials::Environment;
 use crate::app;
@@ -97,6 +99,8 @@ enum Command {
     Backfill(Backfill),
     /// Write the bundled Grafana dashboards, or rewrite the given ones, for a Prometheus datasource
     Dashboards(Dashboards),
+    /// Receive what Alertmanager's webhook sends, and show the newest notifications on a page
+    Notifications(Notifications),
     /// Print what a running exporter says of every source: runs, samples, durations, last success, last error
     Status {
         #[command(flatten)]
@@ -186,6 +190,7 @@ pub fn run() -> ExitCode {
         Some(Command::Simulate(simulate)) => block_on(simulate.run(clock)),
         Some(Command::Backfill(backfill)) => return backfill.run(clock),
         Some(Command::Dashboards(dashboards)) => return dashboards.run(),
+        Some(Command::Notifications(notifications)) => block_on(notifications.run(clock)),
         Some(Command::Status { running, json }) => {
             block_on(async move { running.status(json).await.map(|text| say(std::io::stdout(), &text)) })
         }
@@ -368,6 +373,8 @@ mod tests {
             "--config.check demo",
             "--web.listen-address :1 demo",
             "simulate --web.listen-address :1",
+            "notifications --web.listen-address :1",
+            "notifications --listen 9880",
             "simulate --cpcodes x",
             "demo --remote-write.url prometheus:9090",
             "demo --remote-write.url ftp://prometheus/api/v1/write",

@@ -1,6 +1,7 @@
 //! What the process answers over HTTP. Everything is read from memory: no request here ever leads to one to Akamai.
 
 mod encoding;
+pub mod notifications;
 mod scrape;
 pub mod status;
 
@@ -50,18 +51,18 @@ pub struct Site {
     pub stopping: CancellationToken,
 }
 
-/// Answers requests on `listener` until `stop`, then finishes those under way.
+/// Answers requests on `listener` by `routes` until `stop`, then finishes those under way.
 ///
 /// # Errors
 ///
 /// If the listener fails for good.
-pub async fn serve(listener: TcpListener, site: Site, stop: CancellationToken) -> std::io::Result<()> {
+pub async fn serve(listener: TcpListener, routes: Router, stop: CancellationToken) -> std::io::Result<()> {
     let listener = axum::serve::ListenerExt::tap_io(listener, |stream| {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!("no TCP_NODELAY: {error}");
         }
     });
-    axum::serve(listener, router(site)).with_graceful_shutdown(stop.cancelled_owned()).await
+    axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned()).await
 }
 
 /// The routes. GET and HEAD alone are allowed on each.
@@ -91,10 +92,13 @@ fn status(site: &Site) -> Status {
 }
 
 async fn page(State(site): State<Site>) -> Response {
-    // Nothing on the page may load anything or run, whatever text from outside it shows.
+    html(page::render(&status(&site), &site.telemetry_path))
+}
+
+/// A page. Nothing on it may load anything or run, whatever text from outside it shows.
+fn html(page: String) -> Response {
     let policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-    let headers = [(CONTENT_SECURITY_POLICY, policy), (CACHE_CONTROL, "no-store")];
-    (headers, Html(page::render(&status(&site), &site.telemetry_path))).into_response()
+    ([(CONTENT_SECURITY_POLICY, policy), (CACHE_CONTROL, "no-store")], Html(page)).into_response()
 }
 
 async fn status_json(State(site): State<Site>) -> Response {

@@ -10,7 +10,8 @@ pub struct Bundled {
 }
 
 /// All of them.
-pub const DASHBOARDS: [Bundled; 4] = [
+pub const DASHBOARDS: [Bundled; 5] = [
+    Bundled { name: "overview.json", json: include_str!("../../grafana/dashboards/overview.json") },
     Bundled {
         name: "http-status-distribution.json",
         json: include_str!("../../grafana/dashboards/http-status-distribution.json"),

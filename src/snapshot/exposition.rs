@@ -6,8 +6,8 @@ use std::iter::empty;
 use bytes::Bytes;
 
 use super::gzip::{Prefix, Suffix};
-use super::health::{OF_SOURCE, TARGET_UP, UP};
-use super::{Snapshot, SourceState, text};
+use super::health::{OF_SOURCE, TARGET_FAILURE, TARGET_UP, UP};
+use super::{Snapshot, SourceState, TargetState, text};
 use crate::model::{Family, Group};
 
 /// The media type of the text format.
@@ -125,20 +125,31 @@ fn health(text: &mut String, snapshot: &Snapshot) {
             text::sample(text, &start(family, source), family, empty(), rest, value);
         }
     }
-    targets(text, snapshot, &labels);
+    targets(text, snapshot, &labels, &TARGET_UP, |state| Some((None, f64::from(state.is_up()?))));
+    targets(text, snapshot, &labels, &TARGET_FAILURE, |state| {
+        let (reason, _) = state.last.as_ref()?.failure.as_ref()?;
+        Some((Some(reason.label()), 1.0))
+    });
 }
 
-fn targets(text: &mut String, snapshot: &Snapshot, rest: &str) {
+/// A family with at most one sample a target: the value of its further label, if it has one, and the number.
+fn targets(
+    text: &mut String,
+    snapshot: &Snapshot,
+    rest: &str,
+    family: &Family,
+    value: impl Fn(&TargetState) -> Option<(Option<&'static str>, f64)>,
+) {
     let mut is_first = true;
     for source in &snapshot.sources {
         for (target, state) in source.targets() {
-            let Some(up) = state.is_up() else { continue };
+            let Some((label, value)) = value(state) else { continue };
             if std::mem::take(&mut is_first) {
-                text::header(text, &TARGET_UP);
+                text::header(text, family);
             }
-            let mut first = start(&TARGET_UP, source);
+            let mut first = start(family, source);
             text::pairs(&mut first, target.labels.iter().map(|(name, value)| (*name, value.as_ref())));
-            text::sample(text, &first, &TARGET_UP, empty(), rest, f64::from(up));
+            text::sample(text, &first, family, label.into_iter(), rest, value);
         }
     }
 }

@@ -21,6 +21,14 @@ pub static TARGET_UP: Family = gauge(
     "1 if the last poll of this target (CP code or URL, on one delivery network) gave data, 0 if not.",
 );
 
+/// Why a target gives no data. Its labels are the target's, and the reason.
+pub static TARGET_FAILURE: Family = Family {
+    name: "akamai_target_failure",
+    help: "Always 1; a target whose last poll gave no data, and why (the reason of akamai_exporter_polls_total). no_data is rightly so where there is no traffic.",
+    kind: MetricKind::Gauge,
+    labels: &["reason"],
+};
+
 /// When a source last gave data.
 pub static LAST_SUCCESS: Family = gauge(
     "akamai_exporter_last_success_timestamp_seconds",
@@ -53,8 +61,17 @@ pub static EFFECTIVE_INTERVAL: Family = gauge(
 pub static SERIES: Family = gauge("akamai_exporter_series", "How many data series the source has now.");
 
 /// All of them. `account` and `source` stand on each.
-pub static ALL: [&Family; 8] =
-    [&UP, &TARGET_UP, &LAST_SUCCESS, &NEXT_DUE, &TARGETS, &INTERVAL, &EFFECTIVE_INTERVAL, &SERIES];
+pub static ALL: [&Family; 9] = [
+    &UP,
+    &TARGET_UP,
+    &TARGET_FAILURE,
+    &LAST_SUCCESS,
+    &NEXT_DUE,
+    &TARGETS,
+    &INTERVAL,
+    &EFFECTIVE_INTERVAL,
+    &SERIES,
+];
 
 /// The families with one value a source, and that value; nothing while it is unknown.
 #[expect(clippy::type_complexity, reason = "a table of two columns")]

@@ -38,9 +38,11 @@ akamai_exporter_next_due_timestamp_seconds{account="shop",source="estats"} 17951
 "#;
     let text = text(&store());
     assert!(text.starts_with(expected), "{text}");
-    let last =
-        "akamai_target_up{account=\"shop\",source=\"estats\",cpcode=\"7\",env=\"a\\\"b\\\\c\\nd\"} 0\n";
-    assert!(text.ends_with(last), "{text}");
+    let labels = "account=\"shop\",source=\"estats\",cpcode=\"7\"";
+    let up = format!("akamai_target_up{{{labels},env=\"a\\\"b\\\\c\\nd\"}} 0\n");
+    assert!(text.contains(&up), "{text}");
+    let last = format!("akamai_target_failure{{{labels},reason=\"timeout\",env=\"a\\\"b\\\\c\\nd\"}} 1\n");
+    assert!(text.ends_with(&last), "{text}");
 }
 
 #[test]

@@ -15,9 +15,9 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-# Panels that may be empty while all is well: dashboard and title, with the reason in the file.
-LISTED = pathlib.Path(__file__).parent.parent / "grafana" / "empty_in_health.txt"
-ROWS = [line.split("\t") for line in LISTED.read_text().splitlines() if line and not line.startswith("#")]
+# Panels that may be empty while all is well, and those that are in the first hour: dashboard and title, with the reason in the file.
+LISTS = [pathlib.Path(__file__).parent.parent / "grafana" / name for name in ("empty_in_health.txt", "empty_at_first.txt")]
+ROWS = [line.split("\t") for listed in LISTS for line in listed.read_text().splitlines() if line and not line.startswith("#")]
 MAY_BE_EMPTY = {(row[0], row[1]) for row in ROWS}
 BUILT_IN = {"__rate_interval": "60s", "__interval": "15s", "__interval_ms": "15000"}
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}

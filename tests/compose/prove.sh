@@ -9,6 +9,7 @@
 # An image that cannot be pulled is replaced by a stand-in of the same name, built from Debian's packages:
 #   rust:...              Debian with its C compiler, this machine's Rust toolchain, and the crates of Cargo.lock fetched beforehand
 #   prom/prometheus:...   Debian's Prometheus, under the paths and the user of the real image
+#   prom/alertmanager:... Debian's Alertmanager, likewise
 #   grafana/grafana:...   NOT Grafana, which Debian does not have: standins/grafana.py, which reads the provisioning files and the dashboards
 #                         from the mounts and passes queries on. It draws nothing.
 # So without a registry this proves the image, the compose files, the mounts, the network, the scrape and every query of every dashboard,
@@ -141,7 +142,7 @@ echo "Compose $("${v1[@]}" version --short) and $("${v2[@]}" version --short)"
 
 mkdir "$work/checkout"
 (cd "$root" && tar -c Cargo.toml Cargo.lock LICENSE Dockerfile .dockerignore docker-compose.yml docker-compose.account.yml exporter.ini \
-    prometheus.yml prometheus grafana src tests/compose) | tar -x -C "$work/checkout" --no-same-owner
+    prometheus.yml alertmanager.yml prometheus grafana src tests/compose) | tar -x -C "$work/checkout" --no-same-owner
 
 step "compose files"
 account=(-f docker-compose.yml -f docker-compose.account.yml)
@@ -162,9 +163,10 @@ done
 step "images"
 rust=$(awk '/^FROM rust:/ { print $2 }' "$root/Dockerfile")
 prometheus=$(awk '/image: prom\/prometheus/ { print $2 }' "$root/docker-compose.yml")
+alertmanager=$(awk '/image: prom\/alertmanager/ { print $2 }' "$root/docker-compose.yml")
 grafana=$(awk '/image: grafana\/grafana/ { print $2 }' "$root/docker-compose.yml")
 absent=()
-for image in "$rust" "$prometheus" "$grafana"; do
+for image in "$rust" "$prometheus" "$alertmanager" "$grafana"; do
     docker image inspect "$image" > /dev/null 2>&1 || timeout 300 docker pull --quiet "$image" > /dev/null 2>&1 || absent+=("$image")
 done
 
@@ -185,19 +187,24 @@ stand_ins() {
         > "$work/debootstrap.log" 2>&1 || { tail -n 5 "$work/debootstrap.log"; die "debootstrap failed"; }
     wait "$fetching" || die "cannot fetch the crates"
     rm -rf "$base"/var/cache/apt/* "$base"/var/lib/apt/lists/* "$base"/usr/share/{doc,locale,man}
-    mkdir -p "$base"/usr/local/rust/lib/rustlib "$base"/usr/local/cargo "$base"/prometheus "$base"/usr/share/grafana
+    mkdir -p "$base"/usr/local/rust/lib/rustlib "$base"/usr/local/cargo "$base"/prometheus "$base"/alertmanager "$base"/usr/share/grafana
     cp -a "$toolchain"/bin "$base"/usr/local/rust/
     cp -a "$toolchain"/lib/*.so* "$base"/usr/local/rust/lib/
     cp -a "$toolchain/lib/rustlib/$target" "$base"/usr/local/rust/lib/rustlib/
     rm -rf "$home"/registry/src
     mv "$home"/registry "$base"/usr/local/cargo/
     ln -s /bin/busybox "$base"/usr/local/bin/wget
-    if ! (cd "$work" && apt-get download -qq prometheus) > /dev/null 2>&1; then
+    local debs=(prometheus prometheus-alertmanager) deb
+    if ! (cd "$work" && apt-get download -qq "${debs[@]}") > /dev/null 2>&1; then
         apt-get update -qq
-        (cd "$work" && apt-get download -qq prometheus) > /dev/null 2>&1 || die "cannot get Debian's prometheus"
+        (cd "$work" && apt-get download -qq "${debs[@]}") > /dev/null 2>&1 || die "cannot get Debian's ${debs[*]}"
     fi
-    dpkg-deb -x "$work"/prometheus_*.deb "$work/prometheus"
-    cp "$work"/prometheus/usr/bin/{prometheus,promtool} "$base"/bin/
+    for deb in "${debs[@]}"; do dpkg-deb -x "$work/$deb"_*.deb "$work/debs"; done
+    cp "$work"/debs/usr/bin/{prometheus,promtool,amtool} "$base"/bin/
+    cp "$work"/debs/usr/bin/prometheus-alertmanager "$base"/bin/alertmanager
+    # Alertmanager's own templates, which the real image has in its binary.
+    mkdir -p "$base"/usr/share/prometheus
+    cp -r "$work"/debs/usr/share/prometheus/alertmanager "$base"/usr/share/prometheus/
     cp "$here"/standins/grafana.py "$base"/grafana.py
     # As Grafana's own: a variable ending in __FILE gets the file's content.
     cat > "$base"/run.sh <<'RUN'
@@ -208,7 +215,7 @@ export GF_SECURITY_ADMIN_PASSWORD
 exec python3 /grafana.py
 RUN
     chmod 755 "$base"/run.sh
-    chown 65534:65534 "$base"/prometheus
+    chown 65534:65534 "$base"/prometheus "$base"/alertmanager
     install -d -o 472 -g 0 -m 777 "$base"/var/lib/grafana
     local path=/usr/local/rust/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
     images+=(akamai-exporter-standin)
@@ -221,6 +228,9 @@ RUN
             echo 'FROM akamai-exporter-standin'
             case $image in
                 rust:*) echo 'ENV CARGO_HOME=/usr/local/cargo CARGO_NET_OFFLINE=true' ;;
+                prom/alertmanager:*)
+                    printf '%s\n' 'WORKDIR /alertmanager' 'USER 65534:65534' 'VOLUME /alertmanager' 'ENTRYPOINT ["/bin/alertmanager"]'
+                    ;;
                 prom/*)
                     printf '%s\n' 'WORKDIR /prometheus' 'USER 65534:65534' 'VOLUME /prometheus' 'ENTRYPOINT ["/bin/prometheus"]'
                     ;;
@@ -240,11 +250,12 @@ mine+=(AKAMAI_EXPORTER_REVISION="$revision" DOCKER_BUILDKIT=0)
 # Ports that nobody has, so that nothing else on this machine is in the way.
 free_ports() {
     python3 -c 'import socket
-sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(4)]
+sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(6)]
 print(*(s.getsockname()[1] for s in sockets))'
 }
-read -r exporter_port prometheus_port grafana_port other_port < <(free_ports)
-mine+=(EXPORTER_PORT="$exporter_port" PROMETHEUS_PORT="$prometheus_port" GRAFANA_PORT="$grafana_port")
+read -r exporter_port prometheus_port alertmanager_port notifications_port grafana_port other_port < <(free_ports)
+mine+=(EXPORTER_PORT="$exporter_port" PROMETHEUS_PORT="$prometheus_port" GRAFANA_PORT="$grafana_port"
+    ALERTMANAGER_PORT="$alertmanager_port" NOTIFICATIONS_PORT="$notifications_port")
 compose=("${v1[@]}")
 in_stack build > "$work/build.log" 2>&1 || { tail -n 40 "$work/build.log"; die "docker-compose build"; }
 
@@ -283,20 +294,39 @@ rules_sound() {
 rules = [rule for group in json.load(sys.stdin)["data"]["groups"] for rule in group["rules"]]
 sys.exit(not rules or any(rule["health"] != "ok" for rule in rules))'
 }
+# Prometheus has found the stack's Alertmanager, and no other.
+alertmanager_known() {
+    curl -fsS --max-time 10 "http://127.0.0.1:$prometheus_port/api/v1/alertmanagers" | python3 -c 'import json, sys
+found = json.load(sys.stdin)["data"]
+urls = [one["url"] for one in found["activeAlertmanagers"]]
+sys.exit(urls != ["http://alertmanager:9093/api/v2/alerts"] or bool(found["droppedAlertmanagers"]))'
+}
+hand_made() {
+    curl -fsS --max-time 10 --header 'Content-Type: application/json' "http://127.0.0.1:$alertmanager_port/api/v2/alerts" --data '[{
+        "labels": {"alertname": "HandMade", "severity": "critical", "category": "errors", "scope": "cpcode", "account": "proof", "cpcode": "7"},
+        "annotations": {"summary": "CP code 7 <Shop>: hand-made"}}]'
+}
+notified() {
+    local url=http://127.0.0.1:$notifications_port
+    curl -fsS --max-time 10 "$url/api/v1/notifications" | python3 -c 'import json, sys
+titles = [one["title"] for one in json.load(sys.stdin)["notifications"] if one["group_labels"].get("account") == "proof"]
+sys.exit(titles != ["CRITICAL: CP code 7 <Shop>: hand-made"])' && curl -fsS --max-time 10 "$url/" | grep -qF 'CP code 7 &lt;Shop&gt;: hand-made'
+}
 unwritable() { ! docker cp "$here/prove.sh" "$(container "$1"):/written" > /dev/null 2>&1; }
 users() { docker top "$(container "$1")" -eo uid,pid | awk 'NR > 1 { print $1 }' | sort -u; }
 not_root() { [ -n "$(users "$1")" ] && ! users "$1" | grep -qx 0; }
 only_local() { test "$(docker ps --filter "label=com.docker.compose.project=$project" --format '{{.Ports}}' | tr ',' '\n' | grep -e '->' | grep -vc '127\.0\.0\.1:')" = 0; }
+services=(exporter prometheus notifications alertmanager grafana)
 comes_up() {
     in_stack up --detach > "$work/up.log" 2>&1 || { tail -n 20 "$work/up.log"; die "docker-compose up"; }
-    for service in exporter prometheus grafana; do
+    for service in "${services[@]}"; do
         check "$service is healthy" within 120 healthy "$service"
     done
     check "Prometheus reports the exporter's target up" within 60 target_up
 }
 stops() {
     local containers=() id
-    for service in exporter prometheus; do containers+=("$(container "$service")"); done
+    for service in exporter prometheus notifications alertmanager; do containers+=("$(container "$service")"); done
     in_stack stop > "$work/stop.log" 2>&1 || die "docker-compose stop"
     for id in "${containers[@]}"; do
         check "a clean stop of $(docker inspect --format '{{.Name}}' "$id")" test "$(docker inspect --format '{{.State.ExitCode}}' "$id")" = 0
@@ -307,15 +337,19 @@ step "docker-compose up, with nothing else ($("${compose[@]}" version --short))"
 comes_up
 check "the exporter is what listens on its port" test "$(curl -fsS --max-time 5 "http://127.0.0.1:$exporter_port/-/healthy" -o /dev/null -w '%{http_code}')" = 200
 check "promtool accepts prometheus.yml and the rules" in_stack exec -T prometheus promtool check config /etc/prometheus/prometheus.yml
+check "amtool accepts alertmanager.yml and the templates" in_stack exec -T alertmanager amtool check-config /etc/alertmanager/alertmanager.yml
 check "ports are bound to this machine alone" only_local
-for service in exporter prometheus grafana; do
+for service in "${services[@]}"; do
     check "$service does not run as root" not_root "$service"
     check "$service has no capabilities" test "$(state "$service" '{{.HostConfig.CapDrop}} {{.HostConfig.CapAdd}}')" = '[ALL] []'
     check "$service gains no privileges" test "$(state "$service" '{{.HostConfig.SecurityOpt}}')" = '[no-new-privileges:true]'
 done
-for service in exporter prometheus; do
+for service in exporter prometheus notifications alertmanager; do
     check "$service cannot write to its root file system" unwritable "$service"
 done
+check "Prometheus knows Alertmanager" within 60 alertmanager_known
+check "Alertmanager takes a hand-made alert" hand_made
+check "and its notification is on the page, once" within 60 notified
 check "the simulated traffic reaches Prometheus" within 60 positive 'akamai_estats_sample_hits'
 check "the simulated reports reach Prometheus" within 90 positive 'akamai_traffic_edge_hits_total'
 check "Prometheus takes remote write" within 60 is 'akamai_exporter_sink_up{sink="remote_write"}' 1
@@ -366,7 +400,7 @@ check "for the CP code that it names" within 30 positive 'akamai_estats_sample_h
 check "under the ids of the .edgerc's owner" test "$(users exporter)" = $person
 check "the secret is in no container's settings" test "$(docker ps --quiet | xargs docker inspect | grep -cF "$secret")" = 0
 # The simulator, which is not part of the stack, prints what it made up.
-check "the secret is in no log" test "$(in_stack logs exporter prometheus grafana 2>&1 | grep -cF "$secret")" = 0
+check "the secret is in no log" test "$(in_stack logs "${services[@]}" 2>&1 | grep -cF "$secret")" = 0
 check "the secret is not in the image" test "$(docker save akamai-exporter:0.1.0 | grep -acF "$secret")" = 0
 
 step "names in the static binary"

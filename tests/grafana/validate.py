@@ -34,6 +34,10 @@ UNITS = {value for name, value in vars(units).items() if isinstance(value, str) 
 CLASS_COLOURS = {
     "0xx": {"#6E7079"}, "1xx": {"#A7ABB3"}, "2xx": {"green"}, "3xx": {"blue"}, "4xx": {"orange"}, "5xx": {"red"}, "6xx": {"#45474D"},
 }
+# Alerts have the colours of the states, in annotations too.
+SEVERITY_COLOURS = {"critical": "red", "warning": "orange"}
+# The dashboards of this folder, which a link may name: their uids are kept wherever they are imported.
+UIDS = {json.loads(file.read_text())["uid"] for file in (ROOT / "grafana/dashboards").glob("*.json")}
 # The transformations of Grafana that are in use; its models say nothing of them.
 TRANSFORMATIONS = {"merge", "organize"}
 
@@ -64,6 +68,32 @@ class DataLink:
         return {"title": self.title, "url": self.url, "targetBlank": self.target_blank}
 
 
+class AlertAnnotation:
+    """An annotation of Prometheus', for which Grafana's schema has no type (its models know those of Grafana's own database). Newer versions of Grafana
+    read the query in `target`, older ones `expr` and `step`.
+    """
+
+    name: str
+    datasource: models.DataSourceRef
+    enable: bool
+    hide: typing.Optional[bool]
+    iconColor: str
+    filter: typing.Optional[models.AnnotationPanelFilter]
+    target: prometheus.Dataquery
+    expr: str
+    step: str
+    titleFormat: str
+    textFormat: str
+    tagKeys: str
+
+    def to_json(self):
+        return dict(vars(self))
+
+
+# What cannot be said when it is made is fixed in the models of Grafana, not in these.
+OURS = (DataLink, AlertAnnotation)
+
+
 @functools.cache
 def json_fields(cls):
     """The JSON fields of a model, each with its type."""
@@ -77,7 +107,7 @@ def json_fields(cls):
     arguments = inspect.signature(cls.__init__).parameters
     for key, name in written.items():
         # What cannot be said when it is made is fixed: the `type` of each kind of cell, of mapping.
-        if name and name not in arguments and cls is not DataLink:
+        if name and name not in arguments and cls not in OURS:
             fields[key] = typing.Literal[getattr(cls(), name)]
     if cls is models.FieldConfig:
         fields["links"] = typing.Optional[list[DataLink]]
@@ -143,6 +173,8 @@ def check(value, hint, path, faults):
             faults.add(path, f"{json.dumps(value)[:60]} is no {hint.__name__}")
     elif hint is models.Panel:
         check_panel(value, path, faults)
+    elif hint is models.AnnotationQuery and isinstance(value, dict) and "builtIn" not in value:
+        check_model(value, AlertAnnotation, path, faults)
     elif hasattr(hint, "to_json"):
         check_model(value, hint, path, faults)
 
@@ -188,7 +220,9 @@ def as_list(value):
 def check_against_models(board, faults):
     check_model(board, models.Dashboard, "", faults)
     if not faults:
-        models.Dashboard.from_json(board)
+        # The models' own reader knows no other annotations than the built-in one.
+        built_in = [annotation for annotation in board["annotations"]["list"] if "builtIn" in annotation]
+        models.Dashboard.from_json(board | {"annotations": {"list": built_in}})
 
 
 # ---------------------------------------------------------------------------------------------------------- conventions
@@ -227,22 +261,87 @@ def read_table(name, columns):
 def lint(board, faults):
     dashboards_uid(board, faults)
     variables = lint_variables(board, faults)
-    seen = set()
-    for index, panel in enumerate(board["panels"]):
-        path = f".panels[{index}]"
+    lint_annotations(board, variables, faults)
+    seen, titles = set(), set()
+    for path, panel in panels_of(board):
         if panel["id"] in seen:
             faults.add(f"{path}.id", "another panel has it")
+        if panel["title"] in titles:
+            faults.add(f"{path}.title", "another panel has it")
         seen.add(panel["id"])
-        if panel["type"] != "row":
+        titles.add(panel["title"])
+        for name in variables_of(panel["title"]) - variables:
+            faults.add(f"{path}.title", f"${name} is not a variable of this dashboard")
+        if panel.get("repeat") and panel["repeat"] not in variables:
+            faults.add(f"{path}.repeat", f"{panel['repeat']} is not a variable of this dashboard")
+        if panel["type"] == "row":
+            if bool(panel["panels"]) != panel["collapsed"]:
+                faults.add(f"{path}.collapsed", "a row holds its panels while it is collapsed, and then alone")
+            lint_grid(panel["panels"], f"{path}.panels", faults)
+        else:
             lint_panel(panel, path, variables, faults)
-    lint_grid(board, faults)
-    titles = [panel["title"] for panel in board["panels"]]
-    for index, title in enumerate(titles):
-        if title in titles[:index]:
-            faults.add(f".panels[{index}].title", "another panel has it")
-    for uid, title, _ in read_table("empty_in_health.txt", 3):
-        if uid == board["uid"] and title not in titles:
-            faults.add("", f"empty_in_health.txt names a panel that is not there: {title}")
+    lint_grid(board["panels"], ".panels", faults)
+    for name in ("empty_in_health.txt", "empty_at_first.txt"):
+        for uid, title, _ in read_table(name, 3):
+            if uid == board["uid"] and title not in titles:
+                faults.add("", f"{name} names a panel that is not there: {title}")
+
+
+def panels_of(board):
+    """Every panel with its path, those of collapsed rows too."""
+    for index, panel in enumerate(board["panels"]):
+        yield f".panels[{index}]", panel
+        for inner, nested in enumerate(as_list(panel.get("panels"))):
+            yield f".panels[{index}].panels[{inner}]", nested
+
+
+def lint_annotations(board, variables, faults):
+    """Each dashboard shows the alerts of its accounts, and of its CP codes where these can be chosen."""
+    wanted = [name for name in ("account", "cpcode") if name in variables]
+    found = {}
+    for index, annotation in enumerate(board["annotations"]["list"]):
+        if "builtIn" in annotation:
+            continue
+        path, expr = f".annotations.list[{index}]", annotation["expr"]
+        if annotation["target"]["expr"] != expr or annotation["target"].get("interval") != annotation["step"]:
+            faults.add(f"{path}.target", "expr and step are wanted here once more, as they are beside it: each version of Grafana reads one of them")
+        for name in variables_of(expr) - variables:
+            faults.add(f"{path}.expr", f"${name} is not a variable of this dashboard, nor in variables.txt")
+        lint_alerts(expr, wanted, f"{path}.expr", faults)
+        if not re.search(r"max_over_time\(ALERTS\{[^}]*\}\[\$__interval\]\)", expr):
+            faults.add(f"{path}.expr", "max_over_time(ALERTS{...}[$__interval]) is wanted: a short alert falls between two steps")
+        severity = re.search(r'severity="(\w+)"', expr)
+        found[severity and severity[1]] = annotation["iconColor"]
+        if not {"alertname", "severity"} <= set(re.findall(r"\{\{(\w+)\}\}", annotation["titleFormat"] + annotation["textFormat"])):
+            faults.add(f"{path}.textFormat", "the text has the alert and its severity")
+    if found != SEVERITY_COLOURS:
+        faults.add(".annotations.list", f"one for each severity in its colour is wanted: {SEVERITY_COLOURS}")
+
+
+def lint_alerts(expr, wanted, path, faults):
+    """Alerts that are shown are ours, and among them are those that are about no account."""
+    for selector in re.findall(r"\bALERTS(?:_FOR_STATE)?\b(?:\{([^}]*)\})?", expr):
+        if 'alertname=~"Akamai.*"' not in selector:
+            faults.add(path, 'alerts are not selected by alertname=~"Akamai.*": others are not ours')
+        for name in wanted:
+            if f'{name}=~"${name}|"' not in selector and f'{name}=~"${name}"' not in selector:
+                faults.add(path, f"alerts are not selected by ${name}")
+        if 'account=~"$account"' in selector:
+            faults.add(path, 'account=~"$account|" is wanted: an alert about the exporter has no account')
+    for selector in re.findall(r"\bALERTS\b\{([^}]*)\}", expr):
+        if 'alertstate="firing"' not in selector:
+            faults.add(path, "an alert that is pending is none yet")
+
+
+def lint_recorded(expr, variables, path, faults):
+    """Recorded series have a scope: to add up over several counts everything twice."""
+    for name, selector in re.findall(r"\b((?:scope|account|target)\w*:akamai_\w+:\w+)(?:\{([^}]*)\})?", expr):
+        if "account" in variables and not re.search(r'account=~"\$account\|?"', selector):
+            faults.add(path, f"{name} is not selected by $account")
+        if name.startswith("scope") and not re.search(r'\bscope=~?"', selector):
+            faults.add(path, f"{name} is not selected by scope: what an account has its CP codes have too")
+        if re.search(r":(value|usual|spread|lower|upper|width|deviations|change)$", name) and not re.search(r'\bsignal="', selector):
+            faults.add(path, f"{name} is not selected by signal: hits and shares are not one thing")
 
 
 def dashboards_uid(board, faults):
@@ -268,8 +367,9 @@ def dashboards_uid(board, faults):
     for path, text in strings(board):
         if path.endswith("datasource.uid") and text not in ("${datasource}", "-- Grafana --"):
             faults.add(path, f"${{datasource}} is wanted, not {text}: an id belongs to one Grafana")
-        if re.search(r"/d(-solo)?/(?!\$\{__dashboard\.uid\})", text):
-            faults.add(path, "a link with the id of a dashboard; link by tag")
+        for uid in re.findall(r"/d(?:-solo)?/([^/?]*)", text):
+            if uid != "${__dashboard.uid}" and uid not in UIDS:
+                faults.add(path, f"a link to {uid}, which is none of ours; link by tag")
 
 
 def lint_variables(board, faults):
@@ -336,8 +436,7 @@ def lint_panel(panel, path, variables, faults):
     for index, transformation in enumerate(panel.get("transformations") or []):
         if transformation["id"] not in TRANSFORMATIONS:
             faults.add(f"{path}.transformations[{index}].id", f"{transformation['id']!r} is not in use here; a typing error?")
-    for name in variables_of(title) - variables:
-        faults.add(f"{path}.title", f"${name} is not a variable of this dashboard")
+    lint_bands(panel, path, faults)
     lint_colours(panel, path, faults)
     if not panel.get("targets"):
         faults.add(f"{path}.targets", "no query")
@@ -346,6 +445,15 @@ def lint_panel(panel, path, variables, faults):
     references = [target["refId"] for target in panel.get("targets") or []]
     if len(set(references)) < len(references):
         faults.add(f"{path}.targets", "a refId occurs twice")
+
+
+def lint_bands(panel, path, faults):
+    """A band is filled down to another series, by its name; a typing error fills down to 0."""
+    series = {target.get("legendFormat") for target in as_list(panel.get("targets"))}
+    for index, override in enumerate(panel["fieldConfig"]["overrides"]):
+        for item in override["properties"]:
+            if item["id"] == "custom.fillBelowTo" and not {item["value"], override["matcher"]["options"]} <= series:
+                faults.add(f"{path}.fieldConfig.overrides[{index}]", f"no series {item['value']!r}, or none to fill from")
 
 
 def tells_time(panel):
@@ -382,7 +490,9 @@ def lint_target(panel, target, path, variables, faults):
         faults.add(f"{path}.interval", "5m is wanted: with shorter steps a window is drawn several times over")
     if re.search(r"\b(rate|irate|increase|sum_over_time)\s*\([^()]*akamai_(estats|up|target_up)", expr):
         faults.add(f"{path}.expr", "eStats is a sample: a gauge, not a counter, and not to be added up over time")
-    for metric in set(re.findall(r"\b(akamai_[a-z_]+)\s*\{", expr)):
+    lint_alerts(expr, ["account"], f"{path}.expr", faults)
+    lint_recorded(expr, variables, f"{path}.expr", faults)
+    for metric in set(re.findall(r"(?<!:)\b(akamai_[a-z_]+)\s*\{", expr)):
         for selector in re.findall(rf"\b{metric}\s*\{{([^}}]*)\}}", expr):
             for name in ("account",) if metric not in NO_ACCOUNT else ():
                 if f'{name}=~"${name}"' not in selector:
@@ -417,16 +527,16 @@ def lint_colours(panel, path, faults):
         faults.add(f"{path}.fieldConfig.overrides", "series are status classes, but have not their colours")
 
 
-def lint_grid(board, faults):
+def lint_grid(panels, path, faults):
     taken = {}
-    for index, panel in enumerate(board["panels"]):
+    for index, panel in enumerate(panels):
         grid = panel["gridPos"]
         if grid["x"] + grid["w"] > 24:
-            faults.add(f".panels[{index}].gridPos", "wider than the 24 columns")
+            faults.add(f"{path}[{index}].gridPos", "wider than the 24 columns")
         cells = [(x, y) for x in range(grid["x"], grid["x"] + grid["w"]) for y in range(grid["y"], grid["y"] + grid["h"])]
         clash = next((taken[cell] for cell in cells if cell in taken), None)
         if clash is not None:
-            faults.add(f".panels[{index}].gridPos", f"overlaps .panels[{clash}]")
+            faults.add(f"{path}[{index}].gridPos", f"overlaps {path}[{clash}]")
         taken |= dict.fromkeys(cells, index)
 
 
@@ -461,6 +571,29 @@ def damages():
     target = lambda board: plain(board)["targets"][0]
     variable = lambda board: board["templating"]["list"][1]
     table = lambda board: first(board, "table")
+    annotation = lambda board: next(item for item in board["annotations"]["list"] if "builtIn" not in item)
+
+    def asks(old, new):
+        """An annotation that asks for something else, the same in both places."""
+
+        def damage(board):
+            where = annotation(board)
+            assert old in where["expr"], old
+            where["expr"] = where["target"]["expr"] = where["expr"].replace(old, new)
+
+        return damage
+
+    def hide(panel_damage):
+        """A damaged panel in a collapsed row of its own."""
+
+        def damage(board):
+            nested = copy.deepcopy(plain(board)) | {"id": 1001, "title": "Is it seen?"}
+            panel_damage(nested)
+            row = {"type": "row", "id": 1000, "title": "Hidden", "collapsed": True, "gridPos": {"h": 1, "w": 24, "x": 0, "y": 500}, "panels": [nested]}
+            board["panels"].append(row)
+
+        return damage
+
     organize = lambda board: next(step["options"] for step in table(board)["transformations"] if step["id"] == "organize")
     return {
         "fieldConfig misspelt": rename("fieldConfig", "fieldconfig"),
@@ -491,6 +624,10 @@ def damages():
         "an unknown field of a variable": put("multiple", True, variable),
         "a variable's refresh as a word": put("refresh", "onTimeRangeChanged", variable),
         "a link without its kind": lambda board: board["links"][0].__setitem__("type", "dashbords"),
+        "a field of an annotation misspelt": rename("textFormat", "text", annotation),
+        "an annotation without its query": drop("target", annotation),
+        "a typing error in an annotation's query": lambda board: annotation(board)["target"].__setitem__("exp", "up"),
+        "expr misspelt in a collapsed row": hide(lambda panel: panel["targets"][0].__setitem__("expression", "up")),
         # Conventions.
         "no description": drop("description"),
         "no unit": drop("unit", defaults),
@@ -521,6 +658,26 @@ def damages():
         "5xx in green": lambda board: config(board)["overrides"].append({"matcher": {"id": "byName", "options": "5xx"}, "properties": [{"id": "color", "value": {"mode": "fixed", "fixedColor": "green"}}]}),
         "a panel upon another": lambda board: plain(board)["gridPos"].__setitem__("y", 1),
         "a link to one dashboard": lambda board: defaults(board).__setitem__("links", [{"title": "x", "url": "/d/abc/x"}]),
+        "a link to a dashboard by a uid of ours, misspelt": lambda board: defaults(board).__setitem__("links", [{"title": "x", "url": "/d/akamai-overvue?var-account=x"}]),
+        "no description in a collapsed row": hide(lambda panel: panel.pop("description")),
+        "a row that is open and holds panels": lambda board: (hide(lambda panel: None)(board), board["panels"][-1].__setitem__("collapsed", False)),
+        "two panels in one place of a collapsed row": lambda board: (hide(lambda panel: None)(board), board["panels"][-1]["panels"].append(board["panels"][-1]["panels"][0] | {"id": 1002, "title": "Is it seen, too?"})),
+        "a repeat by what is no variable": put("repeat", "accounts"),
+        "a band down to nothing": lambda board: config(board)["overrides"].append({"matcher": {"id": "byName", "options": "upper"}, "properties": [{"id": "custom.fillBelowTo", "value": "lower"}]}),
+        "no alert annotations": lambda board: board["annotations"]["list"].clear(),
+        "an annotation in another colour": put("iconColor", "green", annotation),
+        "an annotation that two Grafanas read differently": lambda board: annotation(board).__setitem__("expr", annotation(board)["expr"] + " "),
+        "annotations of everybody's alerts": asks('alertname=~"Akamai.*", ', ""),
+        "annotations of every account": asks('account=~"$account|"', 'account!=""'),
+        "annotations without the alerts of no account": asks('account=~"$account|"', 'account=~"$account"'),
+        "annotations of pending alerts": asks('alertstate="firing", ', ""),
+        "annotations that miss short alerts": asks("max_over_time", "last_over_time"),
+        "annotations by what is no variable": asks("$account", "$accounts"),
+        "annotations without a severity": asks('severity="critical", ', ""),
+        "alerts of every account": lambda board: target(board).update(expr='count (ALERTS{alertstate="firing", alertname=~"Akamai.*"})'),
+        "a recorded series of every account": lambda board: target(board).update(expr='scope:akamai_signal:value{scope="account", signal="offload"}'),
+        "a recorded series of every scope": lambda board: target(board).update(expr='sum (scope_tier:akamai_hits:per_second5m{account=~"$account"})'),
+        "a recorded series of every signal": lambda board: target(board).update(expr='sum (scope:akamai_signal:value{scope="account", account=~"$account"})'),
         "an unknown transformation": lambda board: table(board)["transformations"][0].__setitem__("id", "merg"),
     }
 
@@ -554,7 +711,7 @@ def main():
                 print(f"{file.name}: {name}: {new[0] if new else 'NOT NOTICED'}")
                 failed |= not new
         else:
-            panels = sum(panel["type"] != "row" for panel in board["panels"])
+            panels = sum(panel["type"] != "row" for _, panel in panels_of(board))
             print(f"{file.name}: {panels} panels, {len(faults)} faults")
     return int(failed)
 

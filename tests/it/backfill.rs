@@ -4,15 +4,13 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::process::{Process, Simulator, request, run};
-use crate::prometheus::Prometheus;
-use crate::tools::tool;
+use crate::prometheus::{Prometheus, create_blocks};
 
 /// The report's sums, and what each window's are called.
 const COLUMNS: [(&str, &str); 12] = [
@@ -192,13 +190,7 @@ fn compare(found: &Samples, truth: &Samples) {
 fn blocks(world: &World, output: &str) -> PathBuf {
     let blocks = world.path("blocks");
     for name in world.files(output).keys() {
-        let file = world.path(output).join(name);
-        let mut promtool = Command::new(tool("promtool", "prometheus"));
-        promtool.args(["tsdb", "create-blocks-from", "openmetrics"]).args([&file, &blocks]);
-        let output = promtool.output().unwrap();
-        let said =
-            String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success() && !said.to_lowercase().contains("error"), "{name}: {said}");
+        create_blocks(&world.path(output).join(name), &blocks);
     }
     blocks
 }

@@ -141,7 +141,7 @@ fn ours() {
     assert!(check.out.contains("would write dashboards/http-status-distribution.json\n"), "{}", check.out);
     assert_eq!(files_in(folder.path()), [""; 0]);
     let written = run(folder.path(), &["-d", UID]);
-    assert_eq!((written.status, written.out.lines().count()), (0, 4));
+    assert_eq!((written.status, written.out.lines().count()), (0, 5));
     assert!(written.out.contains("written dashboards/http-status-distribution.json: "), "{}", written.out);
     let output = folder.path().join("dashboards");
     assert_eq!(
@@ -150,7 +150,8 @@ fn ours() {
             "amd-and-traffic.json",
             "amd-in-true-time.json",
             "exporter-health.json",
-            "http-status-distribution.json"
+            "http-status-distribution.json",
+            "overview.json"
         ]
     );
     for name in files_in(&output) {

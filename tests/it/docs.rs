@@ -1,6 +1,6 @@
 //! The documentation says what the code declares.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use akamai_exporter::config::{SECTIONS, SOURCE_KEYS};
 use akamai_exporter::ini::Key;
@@ -191,4 +191,50 @@ fn the_readme_has_the_help_of_the_command_line() {
         read("README.md").contains(String::from_utf8(help.stdout).unwrap().trim()),
         "paste --help into README.md again"
     );
+}
+
+/// The Markdown files of the repository that people read.
+fn pages() -> Vec<PathBuf> {
+    let folders = ["", "docs", "docs/decisions", "docs/runbooks"];
+    let entries = folders.iter().flat_map(|folder| std::fs::read_dir(path(folder)).unwrap());
+    let files = entries.map(|entry| entry.unwrap().path());
+    files.filter(|file| file.extension().is_some_and(|ending| ending == "md")).collect()
+}
+
+/// A page without its code blocks, where brackets mean something else.
+fn prose(file: &Path) -> String {
+    let text = std::fs::read_to_string(file).unwrap();
+    let mut is_code = false;
+    let lines = text.lines().filter(|line| {
+        let is_fence = line.trim_start().starts_with("```");
+        is_code ^= is_fence;
+        !is_fence && !is_code
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// What a link to this heading ends in, as GitHub makes it.
+fn anchor(heading: &str) -> String {
+    let text = heading.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
+    text.chars().filter(|c| c.is_alphanumeric() || matches!(c, '-' | '_')).collect()
+}
+
+#[test]
+fn links_within_the_repository_lead_somewhere() {
+    let mut followed = 0;
+    for page in pages() {
+        for link in prose(&page).split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
+            if link.contains("://") {
+                continue;
+            }
+            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+            let target = if file.is_empty() { page.clone() } else { page.parent().unwrap().join(file) };
+            assert!(target.exists(), "{}: there is no {link}", page.display());
+            let is_there =
+                || prose(&target).lines().any(|line| line.starts_with('#') && anchor(line) == heading);
+            assert!(heading.is_empty() || is_there(), "{}: no heading for {link}", page.display());
+            followed += 1;
+        }
+    }
+    assert!(followed > 150, "only {followed} links found");
 }

@@ -6,6 +6,8 @@
 #![expect(unreachable_pub, reason = "a test program has no public face")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
+mod alertmanager;
+mod alerts;
 mod backfill;
 mod budget;
 mod counters;
@@ -24,8 +26,11 @@ mod queries;
 mod receiver;
 mod remote_write;
 mod reports;
+mod rules;
+mod runbooks;
 mod secrets;
 mod sinks;
 mod stack;
 mod tools;
+mod usual;
 mod world;

@@ -23,6 +23,7 @@ const LONGEST_LIFE: Duration = Duration::from_secs(150);
 pub struct Process {
     pub child: Child,
     began: Instant,
+    longest_life: Duration,
     lines: Receiver<String>,
     pub log: Vec<String>,
 }
@@ -83,12 +84,17 @@ impl Process {
         command.args(["--log.format=json", "--log.level", level]).stderr(Stdio::piped());
         let mut child = command.stdout(Stdio::null()).spawn().unwrap();
         let lines = lines(child.stderr.take().unwrap());
-        Self { child, began: Instant::now(), lines, log: Vec::new() }
+        Self { child, began: Instant::now(), longest_life: LONGEST_LIFE, lines, log: Vec::new() }
+    }
+
+    /// Lets the test wait for longer than others need.
+    pub fn may_take(&mut self, longest_life: Duration) {
+        self.longest_life = longest_life;
     }
 
     /// The next log line; `what` is what the test waits for, should it never come.
     pub fn next(&mut self, what: &str) -> Value {
-        assert!(self.began.elapsed() < LONGEST_LIFE, "still not {what}:\n{}", self.tail());
+        assert!(self.began.elapsed() < self.longest_life, "still not {what}:\n{}", self.tail());
         match self.lines.recv_timeout(PATIENCE) {
             Ok(line) => {
                 let event = serde_json::from_str(&line).unwrap_or_else(|_| json!({ "text": line }));

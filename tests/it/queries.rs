@@ -1,16 +1,21 @@
-//! Every query of every dashboard, with its variables filled in, in a real Prometheus that scrapes the demo and receives its remote write: each
-//! parses and each returns data. Panels that are rightly empty while all is well are listed in `tests/grafana/empty_in_health.txt`.
+//! Every query of every dashboard, with its variables filled in, in a real Prometheus that scrapes the demo, receives its remote write and
+//! evaluates the rules: each parses and each returns data. Panels that are rightly empty while all is well are listed in
+//! `tests/grafana/empty_in_health.txt`; those of alerts, and annotations, return data as soon as there are alerts.
+
+mod history;
+mod tables;
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::process::Exporter;
-use crate::prometheus::Prometheus;
+use crate::prometheus::{Prometheus, copy_rules, create_blocks, scrape_config};
 
-/// A query of a panel or a variable.
+/// A query of a panel, an annotation or a variable.
 struct Query {
     /// Where it stands, for messages.
     place: String,
@@ -18,6 +23,13 @@ struct Query {
     /// Whether it is of windows an hour ago, and therefore asked of the last hours rather than of now.
     is_of_windows: bool,
     may_be_empty: bool,
+}
+
+/// A dashboard with what stands for its variables.
+struct Dashboard {
+    json: Value,
+    uid: String,
+    variables: BTreeMap<String, String>,
 }
 
 /// How long windows are, in seconds.
@@ -80,37 +92,76 @@ fn panels(parent: &Value) -> Vec<&Value> {
     own.flat_map(|panel| std::iter::once(panel).chain(panels(panel))).collect()
 }
 
-/// The queries of the dashboard in `file`.
-fn queries(file: &std::path::Path) -> Vec<Query> {
-    let dashboard: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
-    let uid = dashboard["uid"].as_str().unwrap();
-    let rows = table("tests/grafana/variables.txt");
-    let value = |row: &Vec<String>| (row[0].clone(), row[1].clone());
-    let mut variables: BTreeMap<_, _> = rows.iter().map(value).collect();
-    // One dashboard's own values stand as `uid/name`.
-    let own = rows.iter().filter_map(|row| Some((row[0].strip_prefix(uid)?.strip_prefix('/')?, &row[1])));
-    variables.extend(own.map(|(name, value)| (name.to_owned(), value.clone())));
-    let empty = table("tests/grafana/empty_in_health.txt");
-    let mut queries = Vec::new();
-    for panel in panels(&dashboard) {
-        let title = panel["title"].as_str().unwrap();
-        for target in panel["targets"].as_array().into_iter().flatten() {
-            queries.push(Query {
-                place: format!("{uid}: {title}"),
-                expression: filled(target["expr"].as_str().unwrap(), &variables),
+impl Dashboard {
+    fn read(file: &Path) -> Self {
+        let json: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+        let uid = json["uid"].as_str().unwrap().to_owned();
+        let rows = table("tests/grafana/variables.txt");
+        let value = |row: &Vec<String>| (row[0].clone(), row[1].clone());
+        let mut variables: BTreeMap<_, _> = rows.iter().map(value).collect();
+        // One dashboard's own values stand as `uid/name`.
+        let own =
+            rows.iter().filter_map(|row| Some((row[0].strip_prefix(&uid)?.strip_prefix('/')?, &row[1])));
+        variables.extend(own.map(|(name, value)| (name.to_owned(), value.clone())));
+        Self { json, uid, variables }
+    }
+
+    fn all() -> Vec<Self> {
+        let files = std::fs::read_dir(path("grafana/dashboards")).unwrap();
+        let files = files.map(|entry| entry.unwrap().path()).filter(|file| file.extension().is_some());
+        files.map(|file| Self::read(&file)).collect()
+    }
+
+    fn queries(&self) -> Vec<Query> {
+        [self.of_panels(), self.of_annotations(), self.of_variables()].into_iter().flatten().collect()
+    }
+
+    fn of_panels(&self) -> Vec<Query> {
+        let empty = table("tests/grafana/empty_in_health.txt");
+        let queries = panels(&self.json).into_iter().flat_map(|panel| {
+            let title = panel["title"].as_str().unwrap();
+            let may_be_empty = empty.iter().any(|row| row[0] == self.uid && row[1] == title);
+            let targets = panel["targets"].as_array().into_iter().flatten();
+            targets.map(move |target| Query {
+                place: format!("{}: {title}", self.uid),
+                expression: self.filled(&target["expr"]),
                 is_of_windows: target["range"] == true && target["interval"] == "5m",
-                may_be_empty: empty.iter().any(|row| row[0] == uid && row[1] == title),
+                may_be_empty,
+            })
+        });
+        queries.collect()
+    }
+
+    /// Annotations are alerts, of which there are none while all is well. The first one is Grafana's own, without a query.
+    fn of_annotations(&self) -> Vec<Query> {
+        let annotations = self.json["annotations"]["list"].as_array().unwrap();
+        let queries =
+            annotations.iter().filter(|annotation| annotation["builtIn"] != 1).map(|annotation| Query {
+                place: format!("{}: annotation {}", self.uid, annotation["name"]),
+                expression: self.filled(&annotation["target"]["expr"]),
+                is_of_windows: false,
+                may_be_empty: true,
             });
-        }
+        queries.collect()
     }
-    for variable in dashboard["templating"]["list"].as_array().unwrap() {
-        if let Some(query) = variable["query"]["query"].as_str() {
-            let expression = filled(&asked(query), &variables);
-            let place = format!("{uid}: variable {}", variable["name"]);
-            queries.push(Query { place, expression, is_of_windows: false, may_be_empty: false });
-        }
+
+    fn of_variables(&self) -> Vec<Query> {
+        let variables = self.json["templating"]["list"].as_array().unwrap().iter();
+        let queries = variables.filter_map(|variable| {
+            let query = variable["query"]["query"].as_str()?;
+            Some(Query {
+                place: format!("{}: variable {}", self.uid, variable["name"]),
+                expression: filled(&asked(query), &self.variables),
+                is_of_windows: false,
+                may_be_empty: false,
+            })
+        });
+        queries.collect()
     }
-    queries
+
+    fn filled(&self, expression: &Value) -> String {
+        filled(expression.as_str().unwrap(), &self.variables)
+    }
 }
 
 /// What a variable asks for: `label_values(SERIES, LABEL)`, which Grafana asks of the time range, or `query_result(EXPRESSION)`.
@@ -129,25 +180,70 @@ fn has_number(series: &Value) -> bool {
     value[1].as_str().is_some_and(|value| value != "NaN")
 }
 
-/// A demo, and a Prometheus that scrapes it and gets its windows, those of the last hours among them.
-fn demo() -> (Exporter, Prometheus) {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let prometheus = Prometheus::scraping(&[&format!("http://127.0.0.1:{port}")]);
-    let demo = Exporter::demo_with(&[
-        &format!("--web.listen-address=127.0.0.1:{port}"),
-        &format!("--remote-write.url={}/api/v1/write", prometheus.url),
-    ]);
-    (demo, prometheus)
+/// A demo, and a Prometheus that scrapes it, gets its windows, those of the last hours among them, and evaluates the rules, on a history that
+/// is long enough to tell what is usual.
+struct World {
+    demo: Exporter,
+    prometheus: Prometheus,
+    directory: TempDir,
+}
+
+impl World {
+    fn start() -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let directory = tempfile::tempdir().unwrap();
+        let (rules, blocks) = (directory.path().join("rules"), directory.path().join("blocks"));
+        let past = directory.path().join("past.openmetrics");
+        std::fs::write(&past, history::open_metrics()).unwrap();
+        create_blocks(&past, &blocks);
+        std::fs::create_dir(&rules).unwrap();
+        let config = scrape_config("1s", &[&format!("http://127.0.0.1:{port}")]) + &copy_rules(&rules, "1s");
+        let prometheus = Prometheus::with_blocks(&config, &blocks, &["--web.enable-remote-write-receiver"]);
+        let demo = Exporter::demo_with(&[
+            &format!("--web.listen-address=127.0.0.1:{port}"),
+            &format!("--remote-write.url={}/api/v1/write", prometheus.url),
+        ]);
+        Self { demo, prometheus, directory }
+    }
+
+    /// Lets two alerts fire, by overrides: a critical one, because CP code 100001 has any 4xx at all, and a warning, because there is no such threshold.
+    fn raise_alerts(&self) {
+        let overrides = "\
+groups:
+  - name: akamai-overrides
+    interval: 1s
+    rules:
+      - {record: \"akamai:threshold:override\", expr: 0, labels: {threshold: errors, severity: critical, tier: edge, status_class: 4xx, cpcode: \"100001\"}}
+      - {record: \"akamai:threshold:override\", expr: 1, labels: {threshold: no_such, account: default}}
+";
+        std::fs::write(self.directory.path().join("rules/overrides.yml"), overrides).unwrap();
+        self.prometheus.reload();
+    }
+
+    /// Waits until all of these have data. Each line of the demo's log is an occasion to look again.
+    fn await_data(&mut self, mut waiting: Vec<Query>) {
+        while !waiting.is_empty() {
+            waiting.retain(|query| !query.has_data(&self.prometheus));
+            if let Some(query) = waiting.first() {
+                let what = format!(
+                    "{} queries give data, such as {}: {}",
+                    waiting.len(),
+                    query.place,
+                    query.expression
+                );
+                while self.demo.process.next(&what)["message"] != "poll done" {}
+            }
+        }
+    }
 }
 
 #[test]
 fn every_query_of_every_dashboard_returns_data() {
-    let (mut demo, prometheus) = demo();
-    let files = std::fs::read_dir(path("grafana/dashboards")).unwrap();
-    let files: Vec<_> =
-        files.map(|entry| entry.unwrap().path()).filter(|file| file.extension().is_some()).collect();
-    let mut waiting: Vec<_> = files.iter().flat_map(|file| queries(file)).collect();
-    assert!(files.len() >= 4 && waiting.len() > 50, "{} queries in {files:?}", waiting.len());
+    let mut world = World::start();
+    let dashboards = Dashboard::all();
+    let all: Vec<_> = dashboards.iter().flat_map(Dashboard::queries).collect();
+    assert!(dashboards.len() >= 5 && all.len() > 150, "{} queries", all.len());
+    let (may_be_empty, mut waiting): (Vec<_>, Vec<_>) = all.into_iter().partition(|query| query.may_be_empty);
     // Of six hours, the last one is not settled yet.
     let hours = "count_over_time((sum (last_over_time(akamai_traffic_window_edge_hits{source=\"amd\"}[4m59s])))[7h:5m]) >= 55";
     waiting.push(Query {
@@ -156,15 +252,25 @@ fn every_query_of_every_dashboard_returns_data() {
         is_of_windows: false,
         may_be_empty: false,
     });
-    // Rates need two scrapes and a second round of polls: each line of the demo's log is an occasion to look again.
-    while !waiting.is_empty() {
-        waiting.retain(|query| !query.has_data(&prometheus) && !query.may_be_empty);
-        if let Some(query) = waiting.first() {
-            let what =
-                format!("{} queries give data, such as {}: {}", waiting.len(), query.place, query.expression);
-            while demo.process.next(&what)["message"] != "poll done" {}
-        }
+    // Rates need two scrapes and a second round of polls.
+    world.await_data(waiting);
+    // The others parse: a query that does not fails the test.
+    for query in &may_be_empty {
+        let _ = query.has_data(&world.prometheus);
     }
+    let (of_alerts, _): (Vec<_>, Vec<_>) =
+        may_be_empty.into_iter().partition(|query| query.expression.contains("ALERTS"));
+    let list = of_alerts.iter().find(|query| query.place.ends_with("Which alerts fire now?")).unwrap();
+    let list = list.expression.clone();
+    world.raise_alerts();
+    world.await_data(of_alerts);
+    let raised = world.prometheus.query(&list);
+    let raised =
+        raised.iter().map(|alert| &alert["metric"]).find(|alert| alert["alertname"] == "AkamaiClientErrors");
+    let raised = raised.unwrap();
+    assert_eq!((&raised["cpcode"], &raised["name"]), (&json!("100001"), &json!("live-events")), "{raised}");
+    tables::join_as_intended(&dashboards, &world.prometheus);
+    let prometheus = &world.prometheus;
     // What is scraped does not come by remote write as well: sums of samples would be twice as large.
     let double = prometheus
         .query("count by (account, source, cpcode, url, delivery, tier) (akamai_estats_sample_hits) > 1");

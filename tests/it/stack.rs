@@ -1,4 +1,4 @@
-//! What stands around the exporter: Prometheus' configuration and rules, and Grafana's dashboards, held against their makers' own judges.
+//! What stands around the exporter: Prometheus' configuration and Grafana's dashboards, held against their makers' own judges.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -22,16 +22,9 @@ fn succeeds(command: &mut Command) {
 }
 
 #[test]
-fn promtool_accepts_configuration_and_rules() {
+fn promtool_accepts_the_configuration() {
     let promtool = tool("promtool", "prometheus");
     succeeds(Command::new(&promtool).args(["check", "config"]).arg(path("prometheus.yml")));
-    for rules in std::fs::read_dir(path("prometheus/rules")).unwrap() {
-        succeeds(
-            Command::new(&promtool)
-                .args(["check", "rules", "--lint=all", "--lint-fatal"])
-                .arg(rules.unwrap().path()),
-        );
-    }
 }
 
 /// Grafana Labs' own models of dashboards, and the conventions; the script proves on damaged ones that it sees a fault.
@@ -48,17 +41,43 @@ fn read(name: &str) -> String {
     std::fs::read_to_string(path(name)).unwrap()
 }
 
+/// What the compose file says of a service.
+fn service(name: &str) -> String {
+    let compose = read("docker-compose.yml");
+    let (_, rest) = compose.split_once(&format!("\n  {name}:\n")).unwrap();
+    rest.split("\n\n").next().unwrap().to_owned()
+}
+
+/// Prometheus tells Alertmanager, which tells the page, and finds its files where they are mounted.
+#[test]
+fn alerting_fits_together() {
+    let (prometheus, alertmanager) = (read("prometheus.yml"), read("alertmanager.yml"));
+    assert!(prometheus.contains("\n        - targets: [\"alertmanager:9093\"]\n"), "{prometheus}");
+    let receivers = alertmanager.split("\nreceivers:\n").nth(1).unwrap();
+    let (names, urls) =
+        ("\n  - name: ", "\n      - url: http://notifications:9880/\n        send_resolved: true\n");
+    let numbers = (format!("\n{receivers}").matches(names).count(), receivers.matches(urls).count());
+    assert_eq!(numbers, (3, 3), "{receivers}");
+    let notifications = service("notifications");
+    assert!(notifications.contains("[\"notifications\", \"--listen=0.0.0.0:9880\"]"), "{notifications}");
+    let mounts = service("alertmanager");
+    let templates = alertmanager.split("\ntemplates:\n  - ").nth(1).unwrap().lines().next().unwrap();
+    let folder = templates.strip_suffix("/*.tmpl").unwrap();
+    for (source, target) in [("alertmanager.yml", "alertmanager.yml"), (folder, folder)] {
+        let mount = format!(
+            "source: ./{source}\n        target: /etc/alertmanager/{target}\n        read_only: true"
+        );
+        assert!(mounts.contains(&mount) && path(source).exists(), "{mount}: {mounts}");
+    }
+}
+
 /// What the exporter writes Prometheus must take, and each file has its part in that.
 #[test]
 fn remote_write_fits_together() {
-    let (compose, prometheus) = (read("docker-compose.yml"), read("prometheus.yml"));
-    let service = |name: &str| {
-        let (_, rest) = compose.split_once(&format!("\n  {name}:\n")).unwrap();
-        rest.split("\n\n").next().unwrap().to_owned()
-    };
+    let prometheus = read("prometheus.yml");
     let url = "http://prometheus:9090/api/v1/write";
-    assert!(service("exporter").contains(&format!("\"--remote-write.url={url}\"")), "{compose}");
-    assert!(service("prometheus").contains("- --web.enable-remote-write-receiver\n"), "{compose}");
+    assert!(service("exporter").contains(&format!("\"--remote-write.url={url}\"")));
+    assert!(service("prometheus").contains("- --web.enable-remote-write-receiver\n"));
     assert!(prometheus.contains("\n    out_of_order_time_window: 7d\n"), "{prometheus}");
     for example in ["exporter.ini", "docker-compose.account.yml", "docs/deployment.md"] {
         assert!(read(example).contains(&format!("url = {url}\n")), "{example}");

@@ -21,6 +21,17 @@ pub fn tool(program: &str, package: &str) -> PathBuf {
     })
 }
 
+/// `folder`, when there is `file` in it, which Debian's `package` brings.
+pub fn source(folder: &str, file: &str, package: &str) -> PathBuf {
+    let _installing = lock();
+    let (folder, wanted) = (PathBuf::from(folder), Path::new(folder).join(file));
+    if !wanted.exists() {
+        install(file, package);
+    }
+    assert!(wanted.exists(), "{package} was installed and brought no {}", wanted.display());
+    folder
+}
+
 fn find(program: &str) -> Option<PathBuf> {
     // Some programs of administrators are not on everybody's path.
     let path = std::env::var_os("PATH").and_then(|path| path.into_string().ok()).unwrap_or_default();

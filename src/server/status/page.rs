@@ -11,7 +11,7 @@ use super::{
 };
 use crate::source::KINDS;
 
-const STYLE: &str = include_str!("page.css");
+pub(in crate::server) const STYLE: &str = include_str!("page.css");
 const DOCS: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "#readme");
 const DASHBOARDS: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/tree/main/grafana");
 
@@ -79,7 +79,7 @@ fn headline(status: &Status) -> String {
 }
 
 /// `1 source`, `2 sources`.
-fn count(number: usize, noun: &str) -> String {
+pub(in crate::server) fn count(number: usize, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {noun}{plural}")
 }
@@ -267,7 +267,7 @@ fn seconds(earlier: DateTime<Utc>, later: DateTime<Utc>) -> f64 {
 }
 
 /// A duration as people say it.
-pub(super) fn span(seconds: f64) -> String {
+pub(in crate::server) fn span(seconds: f64) -> String {
     match seconds {
         s if s < 120.0 => format!("{s:.0} s"),
         s if s < 7200.0 => format!("{:.0} min", s / 60.0),
@@ -276,7 +276,7 @@ pub(super) fn span(seconds: f64) -> String {
     }
 }
 
-fn ago(time: DateTime<Utc>, now: DateTime<Utc>) -> String {
+pub(in crate::server) fn ago(time: DateTime<Utc>, now: DateTime<Utc>) -> String {
     format!("{} ago", span(seconds(time, now)))
 }
 

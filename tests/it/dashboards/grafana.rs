@@ -152,7 +152,7 @@ fn ours_into_a_new_folder() {
     let url = format!("{}/d/u/t", grafana.url);
     let report = format!(
         "datasource Main (uid-Main)\ncreated folder Akamai\n\
-         imported http-status-distribution.json: {url}\nimported amd-and-traffic.json: {url}\n\
+         imported overview.json: {url}\nimported http-status-distribution.json: {url}\nimported amd-and-traffic.json: {url}\n\
          imported amd-in-true-time.json: {url}\nimported exporter-health.json: {url}\n"
     );
     assert_eq!(run.out, report);
@@ -160,7 +160,7 @@ fn ours_into_a_new_folder() {
     let expected = ["GET /sub/api/datasources", &format!("GET {folders}"), "POST /sub/api/folders"];
     assert_eq!(grafana.requests()[..3], expected);
     let has = grafana.has.lock().unwrap();
-    assert_eq!(has.saved.len(), 4);
+    assert_eq!(has.saved.len(), 5);
     for body in &has.saved {
         assert_eq!(keys(body), ["dashboard", "folderUid", "message", "overwrite"]);
         assert_eq!(body["folderUid"], "made");
