@@ -1,9 +1,9 @@
 //! The page of notifications: a pure function of what is kept, in the manner of the status page.
 
 use chrono::{DateTime, Utc};
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{DOCTYPE, Markup, html};
 
-use super::super::status::page::{STYLE, ago, count, span};
+use super::super::status::page::{ago, count, head, span};
 use super::{Alert, Condition, Kept, MOST, NOTIFICATIONS_PATH, Notification};
 
 const DOCS: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/docs/alertmanager.md");
@@ -13,13 +13,7 @@ pub(super) fn render(kept: &Kept, now: DateTime<Utc>) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                title { (headline(kept)) " · Akamai exporter" }
-                style { (PreEscaped(STYLE)) }
-            }
+            (head(&headline(kept)))
             body {
                 a.skip href="#notifications" { "Skip to the notifications" }
                 header {

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::source::KINDS;
 
-pub(in crate::server) const STYLE: &str = include_str!("page.css");
+const STYLE: &str = include_str!("page.css");
 const DOCS: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "#readme");
 const DASHBOARDS: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/tree/main/grafana");
 
@@ -21,18 +21,25 @@ const MOST_ROWS: usize = 200;
 /// The classes in the order in which they are drawn.
 const CLASSES: [&str; 7] = ["2xx", "3xx", "1xx", "0xx", "6xx", "4xx", "5xx"];
 
+/// What stands at the head of every page.
+pub(in crate::server) fn head(headline: &str) -> Markup {
+    html! {
+        head {
+            meta charset="utf-8";
+            meta name="viewport" content="width=device-width, initial-scale=1";
+            meta name="color-scheme" content="light dark";
+            title { (headline) " · Akamai exporter" }
+            style { (PreEscaped(STYLE)) }
+        }
+    }
+}
+
 /// The page.
 pub(in crate::server) fn render(status: &Status, telemetry_path: &str) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                title { (headline(status)) " · Akamai exporter" }
-                style { (PreEscaped(STYLE)) }
-            }
+            (head(&headline(status)))
             body {
                 a.skip href="#accounts" { "Skip to the accounts" }
                 header {
