@@ -8,7 +8,6 @@ mod routes;
 mod templates;
 mod webhook;
 
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::Receiver;
 
@@ -17,6 +16,7 @@ use tempfile::TempDir;
 
 pub use self::webhook::{Notification, Webhook};
 use crate::process::{PATIENCE, lines, request};
+use crate::repository::{path, read};
 use crate::tools::tool;
 
 /// What is replaced in `alertmanager.yml`, and by what. A text that is not there fails the test.
@@ -34,14 +34,6 @@ pub const IN_DOWNTIME: [Edit<'static>; 2] = [
     ("[week-nights, weekends, maintenance]", "[always]"),
     ("\ntime_intervals:\n", "\ntime_intervals:\n  - name: always\n    time_intervals: [{}]\n"),
 ];
-
-fn path(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name)
-}
-
-fn read(name: &str) -> String {
-    std::fs::read_to_string(path(name)).unwrap()
-}
 
 /// `alertmanager.yml` with these edits; its templates are found from anywhere.
 fn configuration(edits: &[Edit]) -> String {

@@ -8,7 +8,6 @@ mod faster;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use akamai_exporter::clock::{Clock as _, SystemClock};
@@ -20,18 +19,11 @@ use self::faster::{Speed, faster};
 use crate::alertmanager::{Alertmanager, IN_DOWNTIME, NO_DOWNTIME, Notification, Webhook};
 use crate::process::{Exporter, Simulator};
 use crate::prometheus::Prometheus;
+use crate::repository::{copy_rules, read};
 
 /// The CP code that has the trouble, and the two that have not.
 const TROUBLED: u64 = 1_209_788;
 const CPCODES: &str = "1209788, 100001, 100002";
-
-fn path(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name)
-}
-
-fn read(name: &str) -> String {
-    std::fs::read_to_string(path(name)).unwrap()
-}
 
 /// Everything from Akamai to Prometheus.
 struct Stack {
@@ -58,15 +50,13 @@ impl Stack {
         // Half an hour of a night.
         exporter.process.may_take(Duration::from_secs_f64(speed.seconds("30m")));
         let rules = tempfile::tempdir().unwrap();
-        for entry in std::fs::read_dir(path("prometheus/rules")).unwrap() {
-            let file = entry.unwrap().path();
-            let text = std::fs::read_to_string(&file).unwrap();
-            let text = match file.ends_with("overrides.yml") {
-                true => text.replace("rules: []", &format!("rules:\n{overrides}")),
-                false => text,
+        copy_rules(rules.path(), |name, text| {
+            let text = match name {
+                "overrides.yml" => text.replace("rules: []", &format!("rules:\n{overrides}")),
+                _ => text,
             };
-            std::fs::write(rules.path().join(file.file_name().unwrap()), faster(&text, speed)).unwrap();
-        }
+            faster(&text, speed)
+        });
         let prometheus = prometheus(speed, &exporter, alertmanagers, &rules);
         let mut stack = Self { speed, simulator, exporter, prometheus, _rules: rules };
         stack.eventually("shares of all CP codes", |stack| {

@@ -11,17 +11,10 @@ use akamai_exporter::source::{KINDS, Kind};
 use akamai_exporter::telemetry::families;
 
 use crate::process::{Process, run};
+use crate::repository::{path, read};
 
 /// What a person wrote of `docs/metrics.md` ends here, what is generated begins.
 const MARK: &str = "<!-- From here on generated from the code: UPDATE_DOCS=1 cargo test --test it docs -->\n";
-
-fn path(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name)
-}
-
-fn read(name: &str) -> String {
-    std::fs::read_to_string(path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
-}
 
 fn section(text: &mut String, title: &str, before: &str, common: &[&str], families: &[&Family]) {
     text.push_str(&format!("\n## {title}\n\n{before}\n"));

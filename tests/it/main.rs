@@ -26,6 +26,7 @@ mod queries;
 mod receiver;
 mod remote_write;
 mod reports;
+mod repository;
 mod rules;
 mod runbooks;
 mod secrets;

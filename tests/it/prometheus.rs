@@ -13,7 +13,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::process::{Exporter, PATIENCE, Simulator, lines, request};
-use crate::tools::tool;
+use crate::tools::{outcome, tool};
 
 /// A Prometheus of Debian's package, with its data in a temporary folder.
 pub struct Prometheus {
@@ -130,29 +130,12 @@ pub fn scrape_config(interval: &str, targets: &[&str]) -> String {
     )
 }
 
-/// Copies the rules into `directory`, all the same but evaluated every `interval`, and returns the section of a configuration that names them.
-pub fn copy_rules(directory: &Path, interval: &str) -> String {
-    let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("prometheus/rules");
-    for file in std::fs::read_dir(rules).unwrap() {
-        let file = file.unwrap();
-        let text = std::fs::read_to_string(file.path()).unwrap();
-        let lines = text.lines().map(|line| match line.strip_prefix("    interval: ") {
-            Some(_) => format!("    interval: {interval}\n"),
-            None => format!("{line}\n"),
-        });
-        std::fs::write(directory.join(file.file_name()), lines.collect::<String>()).unwrap();
-    }
-    format!("rule_files: [\"{}/*.yml\"]\n", directory.display())
-}
-
 /// Makes blocks of a file of OpenMetrics.
 pub fn create_blocks(file: &Path, blocks: &Path) {
     let mut promtool = Command::new(tool("promtool", "prometheus"));
     promtool.args(["tsdb", "create-blocks-from", "openmetrics"]).args([file, blocks]);
-    let output = promtool.output().unwrap();
-    let said =
-        String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
-    let worked = output.status.success() && !said.to_lowercase().contains("error");
+    let (success, said) = outcome(&mut promtool);
+    let worked = success && !said.to_lowercase().contains("error");
     assert!(worked, "{}: {said}", file.display());
 }
 

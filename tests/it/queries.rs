@@ -7,13 +7,14 @@ mod tables;
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::process::Exporter;
-use crate::prometheus::{Prometheus, copy_rules, create_blocks, scrape_config};
+use crate::prometheus::{Prometheus, create_blocks, scrape_config};
+use crate::repository::{copy_rules, files, read};
 
 /// A query of a panel, an annotation or a variable.
 struct Query {
@@ -54,13 +55,21 @@ fn now(prometheus: &Prometheus) -> f64 {
     prometheus.query("time()")[1].as_str().unwrap().parse().unwrap()
 }
 
-fn path(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name)
+/// The rules, all the same but evaluated every second, and the section of a configuration that names them.
+fn every_second(directory: &Path) -> String {
+    copy_rules(directory, |_, text| {
+        let lines = text.lines().map(|line| match line.strip_prefix("    interval: ") {
+            Some(_) => "    interval: 1s\n".to_owned(),
+            None => format!("{line}\n"),
+        });
+        lines.collect()
+    });
+    format!("rule_files: [\"{}/*.yml\"]\n", directory.display())
 }
 
 /// The rows of a table of columns with tabs between them.
 fn table(name: &str) -> Vec<Vec<String>> {
-    let text = std::fs::read_to_string(path(name)).unwrap();
+    let text = read(name);
     let rows = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
     rows.map(|line| line.split('\t').map(str::to_owned).collect()).collect()
 }
@@ -107,8 +116,7 @@ impl Dashboard {
     }
 
     fn all() -> Vec<Self> {
-        let files = std::fs::read_dir(path("grafana/dashboards")).unwrap();
-        let files = files.map(|entry| entry.unwrap().path()).filter(|file| file.extension().is_some());
+        let files = files("grafana/dashboards", ".json").into_iter();
         files.map(|file| Self::read(&file)).collect()
     }
 
@@ -197,7 +205,7 @@ impl World {
         std::fs::write(&past, history::open_metrics()).unwrap();
         create_blocks(&past, &blocks);
         std::fs::create_dir(&rules).unwrap();
-        let config = scrape_config("1s", &[&format!("http://127.0.0.1:{port}")]) + &copy_rules(&rules, "1s");
+        let config = scrape_config("1s", &[&format!("http://127.0.0.1:{port}")]) + &every_second(&rules);
         let prometheus = Prometheus::with_blocks(&config, &blocks, &["--web.enable-remote-write-receiver"]);
         let demo = Exporter::demo_with(&[
             &format!("--web.listen-address=127.0.0.1:{port}"),

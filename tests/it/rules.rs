@@ -11,28 +11,14 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::time::Instant;
 
-use crate::tools::tool;
+use crate::repository::{copy_rules, files, name, read};
+use crate::tools::{outcome, succeeds, tool};
 
-fn path(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name)
-}
-
-/// The files of `folder` whose names end so, in order.
-fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(path(folder)).unwrap().map(|entry| entry.unwrap().path());
-    let mut files: Vec<_> = entries.filter(|file| name(file).ends_with(ending)).collect();
-    files.sort();
-    assert!(!files.is_empty(), "no *{ending} in {folder}");
-    files
-}
-
-fn name(file: &Path) -> &str {
-    file.file_name().unwrap().to_str().unwrap()
-}
+/// Where the rules are.
+const RULES: &str = "prometheus/rules";
 
 fn yaml(file: &Path) -> Value {
-    let text = std::fs::read_to_string(file).unwrap();
-    serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+    serde_saphyr::from_str(&read(file)).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
 
 fn promtool() -> Command {
@@ -40,20 +26,6 @@ fn promtool() -> Command {
     // It lives for a second: its garbage collector would take a good part of that.
     command.env("GOGC", "400");
     command
-}
-
-/// Whether the command succeeds, and what it says.
-fn outcome(command: &mut Command) -> (bool, String) {
-    let output = command.output().unwrap();
-    let said =
-        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    (output.status.success(), said)
-}
-
-#[track_caller]
-fn succeeds(command: &mut Command) {
-    let (success, said) = outcome(command);
-    assert!(success, "{said}");
 }
 
 /// `work` on each item, on all cores.
@@ -93,7 +65,7 @@ const TEST: &str = "  - ";
 impl Case {
     /// The tests of `file`. They are cut out of its text, for values such as `0x20` are samples to promtool and numbers to YAML.
     fn of(file: &Path) -> Vec<Self> {
-        let text = std::fs::read_to_string(file).unwrap();
+        let text = read(file);
         let (head, tests) =
             text.split_once(TESTS).unwrap_or_else(|| panic!("no tests in {}", file.display()));
         let content = yaml(file);
@@ -154,7 +126,7 @@ impl Cases {
         for file in files("tests/rules", ".yml").iter().filter(|file| !name(file).ends_with(".test.yml")) {
             std::fs::copy(file, tests.join(name(file))).unwrap();
         }
-        copy_rules(directory.path());
+        copy_rules(&directory.path().join(RULES), |_, text| text);
         let cases = in_parallel(cases, |case| {
             let began = Instant::now();
             let (success, said) = case.run(directory.path());
@@ -167,16 +139,8 @@ impl Cases {
     fn tree(&self) -> TempDir {
         let tree = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink(self.directory.path().join("tests"), tree.path().join("tests")).unwrap();
-        copy_rules(tree.path());
+        copy_rules(&tree.path().join(RULES), |_, text| text);
         tree
-    }
-}
-
-fn copy_rules(tree: &Path) {
-    let folder = tree.join("prometheus/rules");
-    std::fs::create_dir_all(&folder).unwrap();
-    for file in files("prometheus/rules", ".yml") {
-        std::fs::copy(&file, folder.join(name(&file))).unwrap();
     }
 }
 
@@ -199,7 +163,7 @@ struct Rule {
 impl Rule {
     fn all() -> Vec<Self> {
         let mut rules = Vec::new();
-        for file in files("prometheus/rules", ".yml") {
+        for file in files(RULES, ".yml") {
             for (group, content) in yaml(&file)["groups"].as_array().unwrap().iter().enumerate() {
                 for (index, rule) in content["rules"].as_array().unwrap().iter().enumerate() {
                     rules.push(Self { file: file.clone(), group, index, rule: rule.clone() });
@@ -258,7 +222,7 @@ impl Rule {
     fn is_missed(&self, rules: &[Self], all: &Cases) -> bool {
         let tree = all.tree();
         let file = name(&self.file);
-        std::fs::write(tree.path().join("prometheus/rules").join(file), self.file_without()).unwrap();
+        std::fs::write(tree.path().join(RULES).join(file), self.file_without()).unwrap();
         let mut cases: Vec<_> = all.cases.iter().filter(|case| case.uses(file)).collect();
         // Those that name the rule, or one that reads it, see it most likely; and the quick ones cost little.
         let readers = self.readers(rules);
@@ -293,7 +257,7 @@ fn the_tests_see_every_rule() {
 #[test]
 fn promtool_s_linter_has_nothing_to_say() {
     let lint = ["check", "rules", "--lint=all", "--lint-fatal"];
-    succeeds(promtool().args(lint).args(files("prometheus/rules", ".yml")));
+    succeeds(promtool().args(lint).args(files(RULES, ".yml")));
 }
 
 /// Where the pages are that alerts point to.
@@ -346,10 +310,10 @@ fn alerts_say_what_the_notification_needs() {
 /// The examples of `overrides.yml` are right when somebody takes their `#` away.
 #[test]
 fn the_examples_of_overrides_have_an_effect() {
-    let text = std::fs::read_to_string(path("prometheus/rules/overrides.yml")).unwrap();
+    let text = read("prometheus/rules/overrides.yml");
     let text = text.replace("rules: []", "rules:").replace("# - {record", "- {record");
     let tree = Cases::get().tree();
-    let (rules, test) = (tree.path().join("prometheus/rules"), tree.path().join("examples.test.yml"));
+    let (rules, test) = (tree.path().join(RULES), tree.path().join("examples.test.yml"));
     std::fs::write(rules.join("overrides.yml"), &text).unwrap();
     succeeds(
         promtool().args(["check", "rules", "--lint=all", "--lint-fatal"]).arg(rules.join("overrides.yml")),

@@ -2,51 +2,36 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
 use akamai_exporter::model::Family;
 use akamai_exporter::snapshot::health;
 use akamai_exporter::source::KINDS;
 use akamai_exporter::telemetry::families;
 
-use crate::tools::tool;
+use crate::repository::{files, path, read};
+use crate::tools::{outcome, tool};
 
 const HEADINGS: [&str; 5] =
     ["What it means", "How to confirm", "What to do", "How to silence", "When it is wrong"];
-
-fn path(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name)
-}
-
-fn read(file: &Path) -> String {
-    std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
-}
 
 /// A file's name without folder and ending.
 fn stem(file: &Path) -> String {
     file.file_stem().unwrap().to_str().unwrap().to_owned()
 }
 
-/// The files of `folder` with this ending, in order.
-fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(path(folder)).unwrap().map(|entry| entry.unwrap().path());
-    let mut files: Vec<_> = entries.filter(|file| file.extension().is_some_and(|it| it == ending)).collect();
-    files.sort();
-    files
-}
-
 /// The pages of alerts, without the table of contents.
 fn runbooks() -> Vec<PathBuf> {
-    files("docs/runbooks", "md").into_iter().filter(|file| stem(file) != "README").collect()
+    files("docs/runbooks", ".md").into_iter().filter(|file| stem(file) != "README").collect()
 }
 
 fn pages() -> Vec<PathBuf> {
-    files("docs/runbooks", "md").into_iter().chain([path("docs/alerts.md")]).collect()
+    files("docs/runbooks", ".md").into_iter().chain([path("docs/alerts.md")]).collect()
 }
 
 /// The lines of all rule files, those of comments left out, without the blanks around them.
 fn rules() -> Vec<String> {
-    let files = files("prometheus/rules", "yml");
+    let files = files("prometheus/rules", ".yml");
     let lines = files.iter().flat_map(|file| read(file).lines().map(str::to_owned).collect::<Vec<_>>());
     lines.map(|line| line.trim().to_owned()).filter(|line| !line.starts_with('#')).collect()
 }
@@ -90,8 +75,7 @@ fn promtool(arguments: &[&str], files: &[(&str, &str)]) -> (bool, String) {
         std::fs::write(folder.path().join(name), text).unwrap();
     }
     let mut command = Command::new(tool("promtool", "prometheus"));
-    let Output { status, stdout, stderr } = command.args(arguments).current_dir(&folder).output().unwrap();
-    (status.success(), String::from_utf8_lossy(&stdout).into_owned() + &String::from_utf8_lossy(&stderr))
+    outcome(command.args(arguments).current_dir(&folder))
 }
 
 fn group(rules: &[String]) -> String {
@@ -103,7 +87,7 @@ fn every_alert_has_a_page_with_all_parts_and_a_row() {
     let alerts = named("alert: ");
     let pages: BTreeSet<_> = runbooks().iter().map(|file| stem(file)).collect();
     assert_eq!(pages, alerts, "pages in docs/runbooks, and alerts in prometheus/rules");
-    let (contents, overview) = (read(&path("docs/runbooks/README.md")), read(&path("docs/alerts.md")));
+    let (contents, overview) = (read("docs/runbooks/README.md"), read("docs/alerts.md"));
     for file in runbooks() {
         let (name, text) = (stem(&file), read(&file));
         assert!(text.starts_with(&format!("# {name}\n")), "{name}");
@@ -120,7 +104,7 @@ fn every_alert_has_a_page_with_all_parts_and_a_row() {
 #[test]
 fn the_table_of_runbooks_has_the_severities() {
     let rules = rules().join("\n");
-    let contents = read(&path("docs/runbooks/README.md"));
+    let contents = read("docs/runbooks/README.md");
     let mut rows = 0;
     for name in named("alert: ") {
         let parts = rules.split("\n- alert: ").filter(|part| part.lines().next() == Some(&name));
@@ -185,7 +169,7 @@ fn have_effect<'a>(overrides: impl IntoIterator<Item = &'a String>) -> (bool, St
     let groups: Vec<_> =
         groups.map(|(number, line)| format!("- name: page{number}\n  rules:\n  {line}\n")).collect();
     let overrides = format!("groups:\n{}", groups.concat());
-    let thresholds = read(&path("prometheus/rules/thresholds.yml"));
+    let thresholds = read("prometheus/rules/thresholds.yml");
     let test = "rule_files: [overrides.yml, thresholds.yml]\nevaluation_interval: 30s\n\
         tests: [{interval: 30s, alert_rule_test: [{eval_time: 2m, alertname: AkamaiThresholdUnknown}]}]\n";
     let files = [("overrides.yml", &*overrides), ("thresholds.yml", &*thresholds), ("test.yml", test)];
@@ -220,7 +204,7 @@ fn every_override_of_the_pages_has_an_effect() {
 /// `alerts.md` has each threshold with its labels, its value, and whether a rule asks for its overrides.
 #[test]
 fn the_table_of_thresholds_is_that_of_the_rules() {
-    let page = read(&path("docs/alerts.md"));
+    let page = read("docs/alerts.md");
     let rules = rules();
     let text = rules.join("\n");
     let mut expected = BTreeSet::new();
@@ -255,7 +239,7 @@ fn the_table_of_thresholds_is_that_of_the_rules() {
 /// `alerts.md` has every recorded series, and no other.
 #[test]
 fn the_tables_of_series_are_those_of_the_rules() {
-    let page = read(&path("docs/alerts.md"));
+    let page = read("docs/alerts.md");
     let tables = page.split("\n## Recorded series\n").nth(1).unwrap().split("\n## ").next().unwrap();
     let rows = tables.lines().filter(|line| line.starts_with("| `"));
     let names = rows.flat_map(|row| row.split(" | ").next().unwrap().split('`').map(str::to_owned));
@@ -273,7 +257,7 @@ fn the_tables_of_series_are_those_of_the_rules() {
 /// A panel that a page sends somebody to is there.
 #[test]
 fn the_panels_that_pages_name_exist() {
-    let dashboards: String = files("grafana/dashboards", "json").iter().map(|file| read(file)).collect();
+    let dashboards: String = files("grafana/dashboards", ".json").into_iter().map(read).collect();
     let mut found = 0;
     for file in runbooks() {
         for line in read(&file).lines().filter(|line| line.contains("panel")) {

@@ -1,25 +1,14 @@
 //! What stands around the exporter: Prometheus' configuration and Grafana's dashboards, held against their makers' own judges.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::Command;
 
 use akamai_exporter::model::Reason;
 use serde_json::Value;
 
 use crate::process::run;
-use crate::tools::{python, tool};
-
-fn path(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name)
-}
-
-#[track_caller]
-fn succeeds(command: &mut Command) {
-    let Output { status, stdout, stderr } = command.output().unwrap();
-    let said = String::from_utf8_lossy(&stdout).into_owned() + &String::from_utf8_lossy(&stderr);
-    assert!(status.success(), "{said}");
-}
+use crate::repository::{path, read};
+use crate::tools::{python, succeeds, tool};
 
 #[test]
 fn promtool_accepts_the_configuration() {
@@ -30,15 +19,11 @@ fn promtool_accepts_the_configuration() {
 /// Grafana Labs' own models of dashboards, and the conventions; the script proves on damaged ones that it sees a fault.
 #[test]
 fn dashboards_are_what_grafana_s_models_say() {
-    let requirement = std::fs::read_to_string(path("tests/grafana/requirements.txt")).unwrap();
+    let requirement = read("tests/grafana/requirements.txt");
     let requirement = requirement.lines().find(|line| line.contains("==")).unwrap().trim().to_owned();
     let python = python(&requirement);
     succeeds(Command::new(&python).arg(path("tests/grafana/validate.py")));
     succeeds(Command::new(&python).arg(path("tests/grafana/validate.py")).arg("--prove"));
-}
-
-fn read(name: &str) -> String {
-    std::fs::read_to_string(path(name)).unwrap()
 }
 
 /// What the compose file says of a service.
@@ -115,7 +100,7 @@ fn what_is_commented_out_is_valid() {
 /// The dashboard gives the advice that the exporter gives.
 #[test]
 fn the_dashboard_knows_every_reason() {
-    let text = std::fs::read_to_string(path("grafana/dashboards/exporter-health.json")).unwrap();
+    let text = read("grafana/dashboards/exporter-health.json");
     let dashboard: Value = serde_json::from_str(&text).unwrap();
     let overrides = dashboard["panels"].as_array().unwrap().iter();
     let overrides =

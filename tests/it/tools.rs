@@ -2,7 +2,7 @@
 //! the command that would: a check is never left out.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// One installation at a time.
@@ -69,4 +69,17 @@ pub fn python(requirement: &str) -> PathBuf {
         std::fs::write(finished, "").unwrap();
     }
     python
+}
+
+/// Whether a command succeeds, and what it says.
+pub fn outcome(command: &mut Command) -> (bool, String) {
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    (status.success(), String::from_utf8_lossy(&stdout).into_owned() + &String::from_utf8_lossy(&stderr))
+}
+
+/// Runs a command that must succeed.
+#[track_caller]
+pub fn succeeds(command: &mut Command) {
+    let (success, said) = outcome(command);
+    assert!(success, "{said}");
 }
