@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::ops::RangeBounds;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
@@ -68,8 +69,8 @@ struct Shared {
     upstream: String,
     mode: Mutex<Mode>,
     taken: Mutex<Taken>,
-    /// The newest time of each series that was taken, and how many samples came after a newer one.
-    order: Mutex<(BTreeMap<String, i64>, u32)>,
+    /// The series and time of each sample, in the order in which they first came.
+    order: Mutex<Vec<(String, i64)>>,
     requests: Mutex<BTreeMap<String, u32>>,
 }
 
@@ -144,9 +145,16 @@ impl Receiver {
         self.shared.taken.lock().unwrap().clone()
     }
 
-    /// How many samples were taken after a newer one of their series.
-    pub fn out_of_order(&self) -> u32 {
-        self.shared.order.lock().unwrap().1
+    /// How many samples of these times were taken after a newer one of their series, of these times as well.
+    pub fn out_of_order(&self, times: impl RangeBounds<i64>) -> usize {
+        let order = self.shared.order.lock().unwrap();
+        let (mut newest, mut late) = (BTreeMap::new(), 0);
+        for (series, time) in order.iter().filter(|(_, time)| times.contains(time)) {
+            let newest = newest.entry(series).or_insert(time);
+            late += usize::from(time < *newest);
+            *newest = time.max(*newest);
+        }
+        late
     }
 
     /// How many requests there were, by what was done with them.
@@ -196,15 +204,11 @@ impl Shared {
                 series.labels.iter().map(|label| format!("{}={}", label.name, label.value)).collect();
             let name = labels.join(",");
             for sample in &series.samples {
-                let is_new = {
-                    let count = taken.entry((name.clone(), sample.timestamp)).or_default();
-                    *count += 1;
-                    *count == 1
-                };
-                let newest = order.0.entry(name.clone()).or_insert(sample.timestamp);
-                let is_late = is_new && sample.timestamp < *newest;
-                *newest = sample.timestamp.max(*newest);
-                order.1 += u32::from(is_late);
+                let count = taken.entry((name.clone(), sample.timestamp)).or_default();
+                *count += 1;
+                if *count == 1 {
+                    order.push((name.clone(), sample.timestamp));
+                }
             }
         }
     }

@@ -149,7 +149,7 @@ fn all_is_there(one: &BTreeSet<i64>, receiver: &Receiver) {
     assert!(one.len() > 2, "{one:?}");
     let other = &times_of_receiver(receiver);
     assert_eq!(one, other);
-    assert_eq!(receiver.out_of_order(), 0);
+    assert_eq!(receiver.out_of_order(..), 0);
 }
 
 #[test]
