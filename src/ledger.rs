@@ -155,6 +155,8 @@ pub struct Ledger {
     active: Members,
     book: Book,
     tally: Tally,
+    /// Whether a scrape has seen anything.
+    is_seen: bool,
     /// The most rows that a window had in the last answer.
     widest: usize,
     dirty: Dirty,
@@ -178,6 +180,7 @@ impl Ledger {
             active: Members::default(),
             book: Book::default(),
             tally: Tally::default(),
+            is_seen: false,
             widest: 0,
             dirty: Dirty::default(),
             push: None,
@@ -262,6 +265,7 @@ impl Ledger {
 
     /// A scrape has seen all series as they were last shown: those that were at 0 for it may rise.
     pub fn reveal(&mut self) {
+        self.is_seen = true;
         self.dirty.series.extend(self.book.reveal());
     }
 
@@ -272,10 +276,12 @@ impl Ledger {
         self.book.show(move |member| active.contains(&member))
     }
 
-    /// How many windows have come to what.
+    /// How many windows have come to what. Those that were read begin at 0 when the series do, so that over any time as many are counted as
+    /// there are windows in the sums.
     #[must_use]
     pub fn tally(&self) -> Tally {
-        self.tally
+        let read = if self.is_seen { self.tally.read } else { 0 };
+        Tally { read, ..self.tally }
     }
 
     /// The newest window that was read.

@@ -255,6 +255,7 @@ fn read(
         }
         (ledger.next, ledger.newest) = (next.map(Window::number), newest.map(Window::number));
         ledger.tally = super::Tally { read, revised, settled, lost };
+        ledger.is_seen = read > 0;
         ledger.widest = usize::try_from(widest).unwrap_or(0);
     }
     for entry in transaction.open_table(MEMBERS)?.range((report, 0)..=(report, u64::MAX))? {

@@ -51,6 +51,7 @@ fn a_series_is_at_0_until_it_was_seen_and_then_rises() {
     ledger.take(minute(0), vec![reading(window..window.plus(1), &[1], vec![row(window, 1, "2xx", [5, 50])])]);
     assert_eq!(shown(&mut ledger)["1 2xx"], [0, 0]);
     assert_eq!(shown(&mut ledger)["1 2xx"], [0, 0], "nobody has looked yet");
+    assert_eq!(ledger.tally().read, 0, "as the sums");
     ledger.reveal();
     assert_eq!(shown(&mut ledger)["1 2xx"], [5, 50]);
     assert_eq!(ledger.tally(), Tally { read: 1, ..Tally::default() });
@@ -85,6 +86,7 @@ fn revisions_add_the_difference_and_a_fall_is_carried() {
 #[test]
 fn an_answer_without_rows_is_believed_only_when_it_is_final() {
     let (mut ledger, window) = opened(&[1]);
+    ledger.reveal();
     let empty = |ledger: &mut Ledger, at| {
         ledger.take(minute(at), vec![reading(window..window.plus(1), &[1], Vec::new())]);
     };
