@@ -436,6 +436,7 @@ def lint_panel(panel, path, variables, faults):
     for index, transformation in enumerate(panel.get("transformations") or []):
         if transformation["id"] not in TRANSFORMATIONS:
             faults.add(f"{path}.transformations[{index}].id", f"{transformation['id']!r} is not in use here; a typing error?")
+    lint_texts(panel, path, faults)
     lint_bands(panel, path, faults)
     lint_colours(panel, path, faults)
     if not panel.get("targets"):
@@ -445,6 +446,14 @@ def lint_panel(panel, path, variables, faults):
     references = [target["refId"] for target in panel.get("targets") or []]
     if len(set(references)) < len(references):
         faults.add(f"{path}.targets", "a refId occurs twice")
+
+
+def lint_texts(panel, path, faults):
+    """The unit of a table is for its texts, too: a CP code would be shown, and linked, as a number of it."""
+    overrides = panel["fieldConfig"]["overrides"]
+    units = [item["value"] for override in overrides if override["matcher"] == {"id": "byType", "options": "string"} for item in override["properties"] if item["id"] == "unit"]
+    if panel["type"] == "table" and units != ["string"]:
+        faults.add(f"{path}.fieldConfig.overrides", "byType string with the unit string is wanted: else texts have the unit of the numbers")
 
 
 def lint_bands(panel, path, faults):
@@ -648,6 +657,7 @@ def damages():
         "a window's sum over some other time": lambda board: target(board).update(expr='last_over_time(akamai_traffic_window_edge_hits{account=~"$account", source="$source"}[10m])', interval="5m"),
         "a variable that is not there": lambda board: target(board).update(expr='akamai_up{account=~"$account", cp=~"$cp"}'),
         "an account that is not selected": lambda board: target(board).update(expr='akamai_estats_sample_hits{tier="edge"}'),
+        "texts with the unit of numbers": lambda board: table(board)["fieldConfig"]["overrides"].__delitem__(0),
         "a range in a table": lambda board: (table(board)["targets"][0].update(instant=False, range=True), organize(board)["excludeByName"].update(Time=True)),
         "no links": put("links", [], whole),
         "no tags": put("tags", [], whole),
