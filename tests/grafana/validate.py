@@ -521,14 +521,14 @@ NO_ACCOUNT = {"akamai_exporter_build_info", "akamai_exporter_http_requests_total
 
 
 def lint_colours(panel, path, faults):
-    """Status classes have the same colour everywhere, given by name or by pattern."""
+    """Status classes have the same colour everywhere, given by name or by pattern; or that of their thresholds."""
     if panel["type"] == "heatmap":
         return
     for index, override in enumerate(panel["fieldConfig"]["overrides"]):
         name = str(override["matcher"].get("options", ""))
         found = re.match(r"/?\^?([0-6])(xx|/)", name) or re.match(r"/ ([0-6])\.\.", name)
         colour = next((item["value"] for item in override["properties"] if item["id"] == "color"), None)
-        if found and colour and colour.get("fixedColor") not in CLASS_COLOURS[f"{found[1]}xx"]:
+        if found and colour and colour["mode"] != "thresholds" and colour.get("fixedColor") not in CLASS_COLOURS[f"{found[1]}xx"]:
             faults.add(f"{path}.fieldConfig.overrides[{index}]", f"{found[1]}xx is {'/'.join(CLASS_COLOURS[found[1] + 'xx'])} everywhere")
     by_class = any("status_class}}" in target.get("legendFormat", "") for target in panel.get("targets") or [])
     named = {str(override["matcher"].get("options")) for override in panel["fieldConfig"]["overrides"]}
