@@ -10,13 +10,15 @@
 const { readFileSync } = require("node:fs");
 const Module = require("node:module");
 
-// Grafana's code expects a browser, of which nothing here is asked for.
+// Grafana's code expects a browser, of which nothing is asked for here.
 globalThis.window = globalThis;
 globalThis.addEventListener = () => {};
 globalThis.location = { origin: "" };
 globalThis.navigator ??= { languages: ["en"] };
 const load = Module._load;
-Module._load = (name, ...rest) => (name === "react-use" ? {} : load(name, ...rest));
+// Not used here either: what needs more of a browser, and modules that node 18, Debian 12's, cannot require.
+const UNUSED = ["react-use", "marked", "marked-mangle", "d3-interpolate", "d3-scale-chromatic"];
+Module._load = (name, ...rest) => (UNUSED.includes(name) ? {} : load(name, ...rest));
 
 const grafana = require("@grafana/data");
 const { firstValueFrom } = require("rxjs");
