@@ -436,6 +436,8 @@ def lint_panel(panel, path, variables, faults):
     for index, transformation in enumerate(panel.get("transformations") or []):
         if transformation["id"] not in TRANSFORMATIONS:
             faults.add(f"{path}.transformations[{index}].id", f"{transformation['id']!r} is not in use here; a typing error?")
+    lint_texts(panel, path, faults)
+    lint_links(panel, path, faults)
     lint_bands(panel, path, faults)
     lint_colours(panel, path, faults)
     if not panel.get("targets"):
@@ -445,6 +447,23 @@ def lint_panel(panel, path, variables, faults):
     references = [target["refId"] for target in panel.get("targets") or []]
     if len(set(references)) < len(references):
         faults.add(f"{path}.targets", "a refId occurs twice")
+
+
+def lint_texts(panel, path, faults):
+    """The unit of a table is for its texts, too: a CP code would be shown, and linked, as a number of it."""
+    overrides = panel["fieldConfig"]["overrides"]
+    units = [item["value"] for override in overrides if override["matcher"] == {"id": "byType", "options": "string"} for item in override["properties"] if item["id"] == "unit"]
+    if panel["type"] == "table" and units != ["string"]:
+        faults.add(f"{path}.fieldConfig.overrides", "byType string with the unit string is wanted: else texts have the unit of the numbers")
+
+
+def lint_links(panel, path, faults):
+    """A link asks for the text that is shown, so that an empty one is the word for all that Grafana's variables know."""
+    overrides = panel["fieldConfig"]["overrides"]
+    linked = {a or b for _, text in strings(panel["fieldConfig"]) for a, b in re.findall(r'var-\w+=\$\{__data\.fields(?:\.(\w+)|\["([^"]+)"\])\}', text)}
+    named = {override["matcher"]["options"] for override in overrides for item in override["properties"] if item == {"id": "noValue", "value": "All"}}
+    for name in sorted(linked - named):
+        faults.add(f"{path}.fieldConfig.overrides", f"links have the text of {name!r}: All is wanted as its noValue")
 
 
 def lint_bands(panel, path, faults):
@@ -475,7 +494,7 @@ def lint_target(panel, target, path, variables, faults):
     for name in variables_of(expr) - variables:
         faults.add(f"{path}.expr", f"${name} is not a variable of this dashboard, nor in variables.txt")
     for call, of, window, at_end in re.findall(r"\b(rate|irate|increase|delta|deriv|changes|resets|\w+_over_time)\s*\((.*?)\[([^\]]*)\](\s*@ end\(\))?", expr, re.S):
-        usual = "4m59s" if re.search(TRUE_TIME, of) else "$window" if re.search(BY_WINDOWS, of) else "$__rate_interval"
+        usual = "$__interval" if of.startswith("ALERTS{") else "4m59s" if re.search(TRUE_TIME, of) else "$window" if re.search(BY_WINDOWS, of) else "$__rate_interval"
         if window in ("$__range", "$__range:5m"):
             is_right = call != "rate" and (bool(target.get("instant")) or at_end)
         else:
@@ -512,14 +531,14 @@ NO_ACCOUNT = {"akamai_exporter_build_info", "akamai_exporter_http_requests_total
 
 
 def lint_colours(panel, path, faults):
-    """Status classes have the same colour everywhere, given by name or by pattern."""
+    """Status classes have the same colour everywhere, given by name or by pattern; or that of their thresholds."""
     if panel["type"] == "heatmap":
         return
     for index, override in enumerate(panel["fieldConfig"]["overrides"]):
         name = str(override["matcher"].get("options", ""))
         found = re.match(r"/?\^?([0-6])(xx|/)", name) or re.match(r"/ ([0-6])\.\.", name)
         colour = next((item["value"] for item in override["properties"] if item["id"] == "color"), None)
-        if found and colour and colour.get("fixedColor") not in CLASS_COLOURS[f"{found[1]}xx"]:
+        if found and colour and colour["mode"] != "thresholds" and colour.get("fixedColor") not in CLASS_COLOURS[f"{found[1]}xx"]:
             faults.add(f"{path}.fieldConfig.overrides[{index}]", f"{found[1]}xx is {'/'.join(CLASS_COLOURS[found[1] + 'xx'])} everywhere")
     by_class = any("status_class}}" in target.get("legendFormat", "") for target in panel.get("targets") or [])
     named = {str(override["matcher"].get("options")) for override in panel["fieldConfig"]["overrides"]}
@@ -648,6 +667,7 @@ def damages():
         "a window's sum over some other time": lambda board: target(board).update(expr='last_over_time(akamai_traffic_window_edge_hits{account=~"$account", source="$source"}[10m])', interval="5m"),
         "a variable that is not there": lambda board: target(board).update(expr='akamai_up{account=~"$account", cp=~"$cp"}'),
         "an account that is not selected": lambda board: target(board).update(expr='akamai_estats_sample_hits{tier="edge"}'),
+        "texts with the unit of numbers": lambda board: table(board)["fieldConfig"]["overrides"].__delitem__(0),
         "a range in a table": lambda board: (table(board)["targets"][0].update(instant=False, range=True), organize(board)["excludeByName"].update(Time=True)),
         "no links": put("links", [], whole),
         "no tags": put("tags", [], whole),
@@ -658,6 +678,7 @@ def damages():
         "5xx in green": lambda board: config(board)["overrides"].append({"matcher": {"id": "byName", "options": "5xx"}, "properties": [{"id": "color", "value": {"mode": "fixed", "fixedColor": "green"}}]}),
         "a panel upon another": lambda board: plain(board)["gridPos"].__setitem__("y", 1),
         "a link to one dashboard": lambda board: defaults(board).__setitem__("links", [{"title": "x", "url": "/d/abc/x"}]),
+        "a link by the text of a column that may be empty": lambda board: defaults(board).__setitem__("links", [{"title": "x", "url": "/d/akamai-overview?var-account=${__data.fields[\"An account\"]}"}]),
         "a link to a dashboard by a uid of ours, misspelt": lambda board: defaults(board).__setitem__("links", [{"title": "x", "url": "/d/akamai-overvue?var-account=x"}]),
         "no description in a collapsed row": hide(lambda panel: panel.pop("description")),
         "a row that is open and holds panels": lambda board: (hide(lambda panel: None)(board), board["panels"][-1].__setitem__("collapsed", False)),
