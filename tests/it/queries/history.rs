@@ -31,12 +31,14 @@ pub fn open_metrics() -> String {
 /// Labels of a series, and the value around which it is.
 type Series = Vec<(String, f64)>;
 
-fn recorded() -> [(&'static str, Series); 4] {
+fn recorded() -> [(&'static str, Series); 6] {
     [
         ("account_cpcode:akamai_signal:value", signals()),
         ("scope_tier_status_class:akamai_hits:per_second1h", classes("edge", 100.0)),
         ("scope_tier_status_class:akamai_traffic_hits:increase1h", sums(360_000.0)),
         ("scope_tier:akamai_traffic_response_bytes:increase1h", sums(36e9)),
+        ("scope:akamai_traffic_hits:offloadable1h", wholes(360_000.0)),
+        ("scope:akamai_traffic_response_bytes:offloadable1h", wholes(36e9)),
     ]
 }
 
@@ -66,6 +68,11 @@ fn classes(tier: &str, value: f64) -> Series {
         })
     };
     scopes().into_iter().flat_map(of).collect()
+}
+
+/// One of each scope.
+fn wholes(value: f64) -> Series {
+    scopes().into_iter().map(|scope| (scope, value)).collect()
 }
 
 /// At the edge, and a tenth of that at the origin.
