@@ -147,6 +147,30 @@ fn several_alerts_are_one_message() {
     assert!(text("akamai.title", &mixed).starts_with("CRITICAL: "));
 }
 
+/// Alertmanager does not put first what fires: a link beside a title must not lead to the runbook of what is over.
+#[test]
+fn links_are_of_the_alert_in_the_title() {
+    let linked = |status: &str, name: &str| {
+        let mut alert = shown(status, CRITICAL, name);
+        for (annotation, place) in [("runbook_url", "runbooks"), ("dashboard_url", "dashboards")] {
+            alert["annotations"][annotation] = json!(format!("https://example.com/{place}/{name}"));
+        }
+        alert
+    };
+    let over = linked("resolved", "over");
+    for (group, name) in [
+        (
+            notification("firing", &[over.clone(), linked("firing", "first"), linked("firing", "second")]),
+            "first",
+        ),
+        (notification("resolved", &[over.clone(), linked("resolved", "later")]), "over"),
+    ] {
+        assert!(text("akamai.title", &group).contains(&format!(": {name} (one of 2 alerts)")));
+        assert_eq!(text("akamai.runbook", &group), format!("https://example.com/runbooks/{name}"));
+        assert_eq!(text("akamai.dashboard", &group), format!("https://example.com/dashboards/{name}"));
+    }
+}
+
 #[test]
 fn a_name_is_never_markup() {
     let name = "\"Shop\" <!channel> <script>alert('&')</script>";
