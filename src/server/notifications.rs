@@ -181,6 +181,8 @@ enum Kind {
     NoData,
     NoDataCritical,
     Resolved,
+    /// The warning of the same thing may fire on, in a notification of its own.
+    ResolvedCritical,
 }
 
 impl Kind {
@@ -190,6 +192,7 @@ impl Kind {
             !alerts.is_empty() && alerts.iter().all(|alert| is_so(alert, name, value))
         };
         match status {
+            Condition::Resolved if all("severity", "critical") => Self::ResolvedCritical,
             Condition::Resolved => Self::Resolved,
             Condition::Firing if all("category", "no_data") && all("severity", "critical") => {
                 Self::NoDataCritical
@@ -206,7 +209,7 @@ impl Kind {
             Self::Warning => "WARNING",
             Self::NoData => "NO DATA",
             Self::NoDataCritical => "NO DATA, CRITICAL",
-            Self::Resolved => "RESOLVED",
+            Self::Resolved | Self::ResolvedCritical => "RESOLVED",
         }
     }
 
@@ -221,6 +224,7 @@ impl Kind {
                 "There is no data. That no other alert comes means nothing now: errors, traffic and offload are not being watched until there is data again."
             }
             Self::Resolved => "It is over.",
+            Self::ResolvedCritical => "It is no longer critical. A warning of it may go on.",
         }
     }
 }

@@ -79,7 +79,7 @@ async fn what_came_is_shown_the_newest_first() {
     let page = get(&routes, "/").await;
     for words in [
         "2 notifications since the start",
-        "<p>It is over.</p>",
+        "<p>It is no longer critical. A warning of it may go on.</p>",
         "<p>Someone should act now: users are affected or soon may be, or nobody would notice if they were.</p>",
         "Firing since 2026-11-20 10:02:00 UTC.",
         "Fired from 2026-11-20 10:02:00 UTC to 2026-11-20 10:14:30 UTC, for 12 min.",
