@@ -47,8 +47,13 @@ fn every_alert_has_its_receiver() {
 }
 
 #[test]
-fn whoever_has_no_severity_is_told() {
-    for labels in ["alertname=Watchdog", "severity=page team=web", "category=errors account=default"] {
+fn whoever_is_neither_critical_nor_a_warning_is_told() {
+    for labels in [
+        "alertname=Watchdog",
+        "severity=page team=web",
+        "severity=info team=web",
+        "category=errors account=default",
+    ] {
         check_route(labels, "critical");
     }
     // And the test sees a wrong one.
