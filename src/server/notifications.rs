@@ -25,6 +25,9 @@ const NOTIFICATIONS_PATH: &str = "/api/v1/notifications";
 /// How many notifications are kept.
 const MOST: usize = 100;
 
+/// How many bytes of memory those that are kept take together.
+const MOST_BYTES: usize = 8 << 20;
+
 /// How many alerts of one are kept; the others are counted.
 const MOST_ALERTS: usize = 50;
 
@@ -33,6 +36,9 @@ const MOST_LABELS: usize = 50;
 
 /// How many characters of any text are kept.
 const LONGEST_TEXT: usize = 1000;
+
+/// How many bytes a label or annotation takes besides its two texts, about.
+const BYTES_OF_A_PAIR: usize = 128;
 
 /// An account with thousands of CP codes in one group stays below this.
 const LARGEST_BODY: usize = 4 << 20;
@@ -125,6 +131,9 @@ struct Notification {
     alerts: Vec<Alert>,
     /// How many alerts more it told of.
     alerts_left_out: u64,
+    /// How many bytes of memory it takes, about.
+    #[serde(skip)]
+    size: usize,
 }
 
 impl Notification {
@@ -138,15 +147,20 @@ impl Notification {
         let beyond = alerts.len().saturating_sub(MOST_ALERTS) as u64;
         alerts.truncate(MOST_ALERTS);
         let alerts_left_out = truncated_alerts.saturating_add(beyond);
+        let group_labels = bounded(group_labels);
+        let pairs =
+            alerts.iter().flat_map(|alert| [&alert.labels, &alert.annotations]).chain([&group_labels]);
+        let size = pairs.map(size).sum();
         Self {
             received_at,
             receiver: printable(&receiver),
             status,
             title,
             lead: kind.lead(),
-            group_labels: bounded(group_labels),
+            group_labels,
             alerts,
             alerts_left_out,
+            size,
         }
     }
 
@@ -181,6 +195,8 @@ enum Kind {
     NoData,
     NoDataCritical,
     Resolved,
+    /// The warning of the same thing may fire on, in a notification of its own.
+    ResolvedCritical,
 }
 
 impl Kind {
@@ -190,6 +206,7 @@ impl Kind {
             !alerts.is_empty() && alerts.iter().all(|alert| is_so(alert, name, value))
         };
         match status {
+            Condition::Resolved if all("severity", "critical") => Self::ResolvedCritical,
             Condition::Resolved => Self::Resolved,
             Condition::Firing if all("category", "no_data") && all("severity", "critical") => {
                 Self::NoDataCritical
@@ -206,7 +223,7 @@ impl Kind {
             Self::Warning => "WARNING",
             Self::NoData => "NO DATA",
             Self::NoDataCritical => "NO DATA, CRITICAL",
-            Self::Resolved => "RESOLVED",
+            Self::Resolved | Self::ResolvedCritical => "RESOLVED",
         }
     }
 
@@ -221,6 +238,7 @@ impl Kind {
                 "There is no data. That no other alert comes means nothing now: errors, traffic and offload are not being watched until there is data again."
             }
             Self::Resolved => "It is over.",
+            Self::ResolvedCritical => "It is no longer critical. A warning of it may go on.",
         }
     }
 }
@@ -241,6 +259,10 @@ fn bounded(pairs: Pairs) -> Pairs {
     kept.map(|(name, value)| (printable(&name), printable(&value))).collect()
 }
 
+fn size(pairs: &Pairs) -> usize {
+    pairs.iter().map(|(name, value)| name.len() + value.len() + BYTES_OF_A_PAIR).sum()
+}
+
 /// One printable line of bounded length.
 fn printable(text: &str) -> String {
     let sign = |c: char| if c.is_control() { ' ' } else { c };
@@ -248,6 +270,8 @@ fn printable(text: &str) -> String {
     if text.chars().nth(LONGEST_TEXT).is_some() {
         line.push('…');
     }
+    // It was made longer character by character, so there may be room for twice as many.
+    line.shrink_to_fit();
     line
 }
 
@@ -265,14 +289,26 @@ struct Kept {
     newest: VecDeque<Arc<Notification>>,
 }
 
+impl Kept {
+    /// Takes one more, which always fits (see `LARGEST_BODY`), and forgets the oldest: a hundred of the largest would take hundreds of MiB.
+    fn push(&mut self, notification: Notification) {
+        self.received += 1;
+        self.newest.push_front(Arc::new(notification));
+        let mut sum = 0;
+        let fits = |one: &&Arc<Notification>| {
+            sum += one.size;
+            sum <= MOST_BYTES
+        };
+        let kept = self.newest.iter().take(MOST).take_while(fits).count();
+        self.newest.truncate(kept);
+    }
+}
+
 impl Inbox {
     fn take(&self, message: Message) {
         let notification = Notification::of(message, self.clock.now());
         notification.log();
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.received += 1;
-        kept.newest.push_front(Arc::new(notification));
-        kept.newest.truncate(MOST);
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).push(notification);
     }
 
     fn kept(&self) -> Kept {

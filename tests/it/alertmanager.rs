@@ -3,6 +3,7 @@
 
 mod calendar;
 mod channels;
+mod elsewhere;
 mod events;
 mod routes;
 mod templates;

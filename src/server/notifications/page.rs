@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use maud::{DOCTYPE, Markup, html};
 
 use super::super::status::page::{ago, count, head, span};
-use super::{Alert, Condition, Kept, MOST, NOTIFICATIONS_PATH, Notification};
+use super::{Alert, Condition, Kept, MOST, MOST_BYTES, NOTIFICATIONS_PATH, Notification};
 
 const DOCS: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/docs/alertmanager.md");
 
@@ -31,7 +31,7 @@ pub(super) fn render(kept: &Kept, now: DateTime<Utc>) -> String {
                     @for notification in &kept.newest { (section(notification, now)) }
                 }
                 footer {
-                    "As of " (moment(now)) ". Reload for newer. Kept are the newest " (MOST) ", until this process ends."
+                    "As of " (moment(now)) ". Reload for newer. Kept are the newest " (MOST) ", or " (MOST_BYTES >> 20) " MiB of them, until this process ends."
                 }
             }
         }

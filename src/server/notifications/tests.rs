@@ -79,7 +79,7 @@ async fn what_came_is_shown_the_newest_first() {
     let page = get(&routes, "/").await;
     for words in [
         "2 notifications since the start",
-        "<p>It is over.</p>",
+        "<p>It is no longer critical. A warning of it may go on.</p>",
         "<p>Someone should act now: users are affected or soon may be, or nobody would notice if they were.</p>",
         "Firing since 2026-11-20 10:02:00 UTC.",
         "Fired from 2026-11-20 10:02:00 UTC to 2026-11-20 10:14:30 UTC, for 12 min.",
@@ -160,6 +160,39 @@ async fn what_is_kept_is_bounded() {
         (&kept[0]["title"], &kept[MOST - 1]["title"]),
         (&json!("CRITICAL: 99"), &json!("CRITICAL: 0"))
     );
+}
+
+/// Large ones must not be a hundred: the first to go are the oldest, as ever.
+#[tokio::test]
+async fn what_is_kept_is_bounded_altogether() {
+    let routes = routes();
+    let small = message("firing", &[alert("firing", "critical", "errors", "small")]);
+    post(&routes, &small).await;
+    for number in 0..5 {
+        let mut large = alert("firing", "critical", "errors", &number.to_string());
+        for name in 0..40 {
+            large["annotations"][format!("a{name}")] = json!("x".repeat(LONGEST_TEXT));
+        }
+        post(&routes, &message("firing", &vec![large; MOST_ALERTS])).await;
+    }
+    let titles = async || {
+        let list = listed(&routes).await;
+        let kept = list["notifications"].as_array().unwrap().iter();
+        kept.map(|one| one["title"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    // 50 alerts with 40 texts of 1000 characters, and what texts take besides.
+    let large = |number: u8| format!("CRITICAL: {number} (one of 50 alerts)");
+    assert_eq!(titles().await, [4, 3, 2].map(large));
+    assert_eq!(listed(&routes).await["received"], 6);
+    // A body that is large by what is left out of it takes hardly any room.
+    let many = message("firing", &vec![alert("firing", "critical", "errors", "many"); 5000]);
+    assert!(many.to_string().len() > LARGEST_BODY / 2, "{}", many.to_string().len());
+    post(&routes, &many).await;
+    assert_eq!(titles().await[1..], [4, 3, 2].map(large));
+    for _ in 0..MOST {
+        post(&routes, &small).await;
+    }
+    assert_eq!(titles().await, vec!["CRITICAL: small"; MOST]);
 }
 
 async fn check_refused(kind: &str, body: Vec<u8>, expected: (u16, &str)) {

@@ -1,4 +1,4 @@
-// What Alertmanager makes of alertmanager.yml at an instant, with Alertmanager's own code: which time intervals contain it, and where
+// What Alertmanager makes of a configuration at an instant, with Alertmanager's own code: which time intervals contain it, and where
 // an alert goes then. Reads one question a line, {"at": RFC 3339, "labels": {...}}, and answers each with a line.
 package main
 
@@ -26,6 +26,7 @@ type answer struct {
 	GroupBy   []string `json:"group_by"`
 	Muted     bool     `json:"muted"`
 	Wait      string   `json:"wait"`
+	Interval  string   `json:"interval"`
 	Repeat    string   `json:"repeat"`
 }
 
@@ -66,6 +67,7 @@ func about(conf *config.Config, at time.Time, route dispatch.RouteOpts) answer {
 		Receiver:  route.Receiver,
 		GroupBy:   []string{},
 		Wait:      route.GroupWait.String(),
+		Interval:  route.GroupInterval.String(),
 		Repeat:    route.RepeatInterval.String(),
 	}
 	for name := range route.GroupBy {

@@ -27,10 +27,15 @@ fn calendar() -> &'static Path {
     })
 }
 
-/// What Alertmanager makes of each instant and alert.
+/// What Alertmanager makes of each instant and alert, by our `alertmanager.yml`.
 fn ask(questions: &[(&str, Value)]) -> Vec<Value> {
+    ask_by(&path("alertmanager.yml"), questions)
+}
+
+/// The same by another configuration.
+pub(super) fn ask_by(file: &Path, questions: &[(&str, Value)]) -> Vec<Value> {
     let mut child = Command::new(calendar())
-        .arg(path("alertmanager.yml"))
+        .arg(file)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

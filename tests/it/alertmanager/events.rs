@@ -21,7 +21,7 @@ struct Case {
 }
 
 /// `HERE` is an account of the case's own, and part of its instances' names.
-const CASES: [Case; 16] = [
+const CASES: [Case; 18] = [
     Case {
         name: "account-without-data",
         source: "alertname=AkamaiNoData category=no_data scope=account severity=warning account=HERE",
@@ -158,6 +158,31 @@ const CASES: [Case; 16] = [
         told: &[
             "alertname=AkamaiServerErrors category=errors scope=cpcode severity=warning account=HERE url=v tier=origin",
         ],
+    },
+    Case {
+        name: "origin-and-a-little-at-the-edge",
+        source: "alertname=AkamaiServerErrors category=errors scope=cpcode severity=critical account=HERE cpcode=7 tier=origin",
+        silenced: &[
+            "alertname=AkamaiServerErrors category=errors scope=cpcode severity=warning account=HERE cpcode=7 tier=edge",
+        ],
+        told: &[
+            "alertname=AkamaiServerErrors category=errors scope=cpcode severity=warning account=HERE cpcode=8 tier=edge",
+            "alertname=AkamaiClientErrors category=errors scope=cpcode severity=warning account=HERE cpcode=7 tier=edge",
+            "alertname=AkamaiServerErrors category=errors scope=cpcode severity=warning account=HERE-not cpcode=7 tier=edge",
+            "alertname=AkamaiServerErrors category=errors scope=cpcode severity=warning account=HERE url=u tier=edge",
+            "alertname=AkamaiTrafficDrop category=traffic scope=cpcode severity=warning account=HERE cpcode=7 tier=edge",
+        ],
+    },
+    // All four at once: of edge and origin each silences the other in part, and one is told.
+    Case {
+        name: "edge-and-origin-both-severities",
+        source: "alertname=AkamaiServerErrors category=errors scope=cpcode severity=critical account=HERE cpcode=7 tier=edge",
+        silenced: &[
+            "alertname=AkamaiServerErrors category=errors scope=cpcode severity=critical account=HERE cpcode=7 tier=origin",
+            "alertname=AkamaiServerErrors category=errors scope=cpcode severity=warning account=HERE cpcode=7 tier=edge",
+            "alertname=AkamaiServerErrors category=errors scope=cpcode severity=warning account=HERE cpcode=7 tier=origin",
+        ],
+        told: &[],
     },
     Case {
         name: "critical-instead-of-warning",

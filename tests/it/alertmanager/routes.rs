@@ -5,13 +5,13 @@ use std::process::Command;
 use super::path;
 use crate::tools::tool;
 
-const SEVERITIES: [&str; 2] = ["critical", "warning"];
-const CATEGORIES: [&str; 5] = ["errors", "traffic", "no_data", "access", "exporter"];
-const SCOPES: [&str; 5] = ["overall", "account", "source", "cpcode", "exporter"];
-const SUBJECTS: [&str; 4] =
+pub(super) const SEVERITIES: [&str; 2] = ["critical", "warning"];
+pub(super) const CATEGORIES: [&str; 5] = ["errors", "traffic", "no_data", "access", "exporter"];
+pub(super) const SCOPES: [&str; 5] = ["overall", "account", "source", "cpcode", "exporter"];
+pub(super) const SUBJECTS: [&str; 4] =
     ["", "account=default", "account=default cpcode=1209788", "account=default url=https://www.example.com/"];
 
-fn amtool(arguments: &[&str]) -> (bool, String) {
+pub(super) fn amtool(arguments: &[&str]) -> (bool, String) {
     let output = Command::new(tool("amtool", "prometheus-alertmanager")).args(arguments).output().unwrap();
     let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     (output.status.success(), said.concat())
@@ -47,8 +47,13 @@ fn every_alert_has_its_receiver() {
 }
 
 #[test]
-fn whoever_has_no_severity_is_told() {
-    for labels in ["alertname=Watchdog", "severity=page team=web", "category=errors account=default"] {
+fn whoever_is_neither_critical_nor_a_warning_is_told() {
+    for labels in [
+        "alertname=Watchdog",
+        "severity=page team=web",
+        "severity=info team=web",
+        "category=errors account=default",
+    ] {
         check_route(labels, "critical");
     }
     // And the test sees a wrong one.

@@ -110,12 +110,26 @@ fn each_kind_has_its_words() {
         "no other alert comes means nothing",
     );
     let over = "Fired from 2026-11-20 10:02:00 UTC to 2026-11-20 10:14:30 UTC, for 12m30s.";
-    for (alert, severity) in
-        [(CRITICAL, "critical"), (WARNING, "warning"), (NO_DATA, "warning"), (STILL_NO_DATA, "critical")]
-    {
+    // A critical one ends, and the warning of the same thing may fire on: at night nobody is told of that.
+    let milder = "It is no longer critical. A warning of it may go on.";
+    for (alert, severity, words) in [
+        (CRITICAL, "critical", milder),
+        (WARNING, "warning", "It is over."),
+        (NO_DATA, "warning", "It is over."),
+        (STILL_NO_DATA, "critical", milder),
+    ] {
         check_words(alert, "resolved", "RESOLVED", severity, over);
-        check_words(alert, "resolved", "RESOLVED", severity, "It is over.");
+        check_words(alert, "resolved", "RESOLVED", severity, words);
     }
+    // Of both severities in one group, both have ended.
+    let both = notification(
+        "resolved",
+        &[
+            shown("resolved", CRITICAL, "s"),
+            shown("resolved", &CRITICAL.replace("=critical", "=warning"), "s"),
+        ],
+    );
+    assert_eq!(text("akamai.lead", &both), "It is over.");
     let colors = [(CRITICAL, "#c0262d"), (WARNING, "#e0a100"), (NO_DATA, "#e0a100")];
     for (alert, color) in colors {
         let one = notification("firing", &[shown("firing", alert, "s")]);
@@ -145,6 +159,30 @@ fn several_alerts_are_one_message() {
     // An account's two severities in one group: the more severe decides.
     let mixed = notification("firing", &[shown("firing", WARNING, "w"), shown("firing", CRITICAL, "c")]);
     assert!(text("akamai.title", &mixed).starts_with("CRITICAL: "));
+}
+
+/// Alertmanager does not put first what fires: a link beside a title must not lead to the runbook of what is over.
+#[test]
+fn links_are_of_the_alert_in_the_title() {
+    let linked = |status: &str, name: &str| {
+        let mut alert = shown(status, CRITICAL, name);
+        for (annotation, place) in [("runbook_url", "runbooks"), ("dashboard_url", "dashboards")] {
+            alert["annotations"][annotation] = json!(format!("https://example.com/{place}/{name}"));
+        }
+        alert
+    };
+    let over = linked("resolved", "over");
+    for (group, name) in [
+        (
+            notification("firing", &[over.clone(), linked("firing", "first"), linked("firing", "second")]),
+            "first",
+        ),
+        (notification("resolved", &[over.clone(), linked("resolved", "later")]), "over"),
+    ] {
+        assert!(text("akamai.title", &group).contains(&format!(": {name} (one of 2 alerts)")));
+        assert_eq!(text("akamai.runbook", &group), format!("https://example.com/runbooks/{name}"));
+        assert_eq!(text("akamai.dashboard", &group), format!("https://example.com/dashboards/{name}"));
+    }
 }
 
 #[test]

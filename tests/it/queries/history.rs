@@ -36,7 +36,7 @@ fn recorded() -> [(&'static str, Series); 6] {
         ("account_cpcode:akamai_signal:value", signals()),
         ("scope_tier_status_class:akamai_hits:per_second1h", classes("edge", 100.0)),
         ("scope_tier_status_class:akamai_traffic_hits:increase1h", sums(360_000.0)),
-        ("scope_tier:akamai_traffic_response_bytes:increase1h", sums(36e9)),
+        ("scope_tier:akamai_traffic_response_bytes:increase1h", tiers(36e9)),
         ("scope:akamai_traffic_hits:offloadable1h", wholes(360_000.0)),
         ("scope:akamai_traffic_response_bytes:offloadable1h", wholes(36e9)),
     ]
@@ -76,6 +76,15 @@ fn wholes(value: f64) -> Series {
 }
 
 /// At the edge, and a tenth of that at the origin.
+fn tiers(value: f64) -> Series {
+    let of = |scope: String| {
+        [("edge", value), ("origin", value / 10.0)]
+            .map(|(tier, value)| (format!("{scope},tier=\"{tier}\""), value))
+    };
+    scopes().into_iter().flat_map(of).collect()
+}
+
+/// The same by status class.
 fn sums(value: f64) -> Series {
     [classes("edge", value), classes("origin", value / 10.0)].concat()
 }
