@@ -63,14 +63,18 @@ impl Schedule {
         }
     }
 
-    /// How far apart two polls are meant to be, as seen from `now`.
+    /// How far apart two polls are meant to be: of a cron expression the shortest of the gaps that begin in the week after its first
+    /// time after `now`, and of the first hundred of these. The first alone may be the night of a source that is polled by day.
     #[must_use]
     pub fn interval(&self, now: DateTime<Utc>) -> Duration {
         match self {
             Self::Every(interval) => *interval,
             Self::Cron(_) => {
-                let next = self.next_after(now);
-                (self.next_after(next) - next).to_std().unwrap_or(Duration::from_secs(60))
+                let first = self.next_after(now);
+                let times = std::iter::successors(Some(first), |time| Some(self.next_after(*time)));
+                let week = times.take_while(|time| *time < first + TimeDelta::days(7)).take(100);
+                let gaps = week.map(|time| self.next_after(time) - time);
+                gaps.min().and_then(|gap| gap.to_std().ok()).unwrap_or(Duration::from_secs(60))
             }
         }
     }
@@ -197,6 +201,19 @@ mod tests {
             let message = bad.parse::<CronExpression>().unwrap_err();
             assert!(message.contains("is no cron expression"), "{message}");
         }
+    }
+
+    #[test]
+    fn the_interval_of_a_schedule_is_no_night_and_no_weekend() {
+        let hours = cron("0 8-13 * * *");
+        for now in ["2026-11-20T07:00:00Z", "2026-11-20T12:32:00Z", "2026-11-20T13:00:00Z"] {
+            assert_eq!(hours.interval(time(now)), Duration::from_secs(3600), "at {now}");
+        }
+        let office = cron("*/30 9-17 * * 1-5");
+        assert_eq!(office.interval(time("2026-11-20T17:10:00Z")), Duration::from_secs(1800), "a Friday");
+        let day = Duration::from_secs(86400);
+        assert_eq!(cron("0 4 * * *").interval(time("2026-11-20T12:00:00Z")), day);
+        assert_eq!(cron("0 4 1 * *").interval(time("2026-11-20T12:00:00Z")), day * 31, "in December");
     }
 
     #[test]

@@ -48,7 +48,7 @@ pub static TARGETS: Family =
 /// How far apart polls are meant to be.
 pub static INTERVAL: Family = gauge(
     "akamai_exporter_poll_interval_seconds",
-    "How far apart the polls of a target are meant to be: polling_interval, or the gap that the schedule had at start.",
+    "How far apart the polls of a target are meant to be: polling_interval, or the shortest gap of the schedule in the week after the start.",
 );
 
 /// How far apart polls are.
