@@ -195,6 +195,8 @@ enum Kind {
     NoData,
     NoDataCritical,
     Resolved,
+    /// What the exporter knew ends with it, too.
+    ResolvedNoData,
     /// The warning of the same thing may fire on, in a notification of its own.
     ResolvedCritical,
 }
@@ -206,6 +208,7 @@ impl Kind {
             !alerts.is_empty() && alerts.iter().all(|alert| is_so(alert, name, value))
         };
         match status {
+            Condition::Resolved if all("category", "no_data") => Self::ResolvedNoData,
             Condition::Resolved if all("severity", "critical") => Self::ResolvedCritical,
             Condition::Resolved => Self::Resolved,
             Condition::Firing if all("category", "no_data") && all("severity", "critical") => {
@@ -223,7 +226,7 @@ impl Kind {
             Self::Warning => "WARNING",
             Self::NoData => "NO DATA",
             Self::NoDataCritical => "NO DATA, CRITICAL",
-            Self::Resolved | Self::ResolvedCritical => "RESOLVED",
+            Self::Resolved | Self::ResolvedNoData | Self::ResolvedCritical => "RESOLVED",
         }
     }
 
@@ -238,6 +241,9 @@ impl Kind {
                 "There is no data. That no other alert comes means nothing now: errors, traffic and offload are not being watched until there is data again."
             }
             Self::Resolved => "It is over.",
+            Self::ResolvedNoData => {
+                "Akamai answers again; or the exporter is gone, which AkamaiExporterDown tells."
+            }
             Self::ResolvedCritical => "It is no longer critical. A warning of it may go on.",
         }
     }

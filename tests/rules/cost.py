@@ -6,6 +6,7 @@
 Prints what each group of rules took on average over the second half, and how many series they record. Needs Debian's package prometheus.
 """
 
+import contextlib
 import http.server
 import json
 import pathlib
@@ -65,7 +66,9 @@ def serve(cpcodes):
             self.send_response(200)
             self.send_header("Content-Type", "text/plain; version=0.0.4")
             self.end_headers()
-            self.wfile.write(exposition(cpcodes).encode())
+            # Prometheus may have given up, or have been stopped.
+            with contextlib.suppress(BrokenPipeError):
+                self.wfile.write(exposition(cpcodes).encode())
 
         def log_message(self, *_):
             pass

@@ -112,11 +112,13 @@ fn each_kind_has_its_words() {
     let over = "Fired from 2026-11-20 10:02:00 UTC to 2026-11-20 10:14:30 UTC, for 12m30s.";
     // A critical one ends, and the warning of the same thing may fire on: at night nobody is told of that.
     let milder = "It is no longer critical. A warning of it may go on.";
+    // An exporter that is gone ends it as well.
+    let answers = "Akamai answers again; or the exporter is gone, which AkamaiExporterDown tells.";
     for (alert, severity, words) in [
         (CRITICAL, "critical", milder),
         (WARNING, "warning", "It is over."),
-        (NO_DATA, "warning", "It is over."),
-        (STILL_NO_DATA, "critical", milder),
+        (NO_DATA, "warning", answers),
+        (STILL_NO_DATA, "critical", answers),
     ] {
         check_words(alert, "resolved", "RESOLVED", severity, over);
         check_words(alert, "resolved", "RESOLVED", severity, words);
